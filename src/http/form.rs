@@ -1,0 +1,69 @@
+//! Reading a form that a browser sent.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use percent_encoding::percent_decode;
+use rouille::Request;
+
+use crate::error::Error;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The fields of a form, each there at most once, none with a NUL in it.
+pub struct Form(HashMap<String, String>);
+
+impl Form {
+    /// Reads a form of at most `max_bytes` off a request.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::NotAForm`] for another content type, [`Error::BadRequest`]
+    /// for a doubled field, a NUL or bytes that are not UTF-8.
+    pub fn read(request: &Request, max_bytes: usize) -> Result<Form, Error> {
+        let content_type = request.header("Content-Type").unwrap_or(FORM);
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case(FORM) {
+            return Err(Error::NotAForm);
+        }
+        let body = body(request, max_bytes)?;
+        // The parser below replaces bad UTF-8, which would change a password. Separators are
+        // ASCII, so checking the whole is checking each part.
+        if percent_decode(&body).decode_utf8().is_err() {
+            return Err(Error::BadRequest("the form is not UTF-8".to_owned()));
+        }
+        let mut fields = HashMap::new();
+        for (name, value) in form_urlencoded::parse(&body).into_owned() {
+            if name.contains('\0') || value.contains('\0') {
+                return Err(Error::BadRequest(format!("field {name:?} has a NUL in it")));
+            }
+            if fields.contains_key(&name) {
+                return Err(Error::BadRequest(format!("field {name:?} is there twice")));
+            }
+            fields.insert(name, value);
+        }
+        Ok(Form(fields))
+    }
+
+    /// A field's value.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] if the form has no such field.
+    pub fn field(&self, name: &str) -> Result<&str, Error> {
+        self.optional(name).ok_or_else(|| Error::BadRequest(format!("field {name:?} is missing")))
+    }
+
+    /// A field's value, or `None`: browsers leave out a checkbox that is not ticked.
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+fn body(request: &Request, max_bytes: usize) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    if let Some(data) = request.data() {
+        let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
+        let read = data.take(limit).read_to_end(&mut body);
+        read.map_err(|error| Error::BadRequest(format!("the body cannot be read: {error}")))?;
+    }
+    if body.len() > max_bytes { Err(Error::TooLarge) } else { Ok(body) }
+}

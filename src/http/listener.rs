@@ -1,0 +1,185 @@
+//! Serving connections: a thread for each, and limits to what one client, or all together, may take.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use rouille::{Request, Response};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::head::{is_trusted, word};
+use super::read::Incoming;
+use super::write::{Framing, close, refusal, send};
+use crate::config::Limits;
+
+/// Address space for one thread's stack; only what is used of it takes memory.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// The pause after a connection could not be accepted or its thread not started.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A stop ends connections idle this long; on younger ones a request may be on its way.
+const STOP_GRACE: Duration = Duration::from_millis(250);
+
+struct Server {
+    limits: Limits,
+    trusted_proxies: Vec<IpNet>,
+    handle: Box<dyn Fn(&Request) -> Response + Send + Sync>,
+    /// Each belongs to its thread and is gone when that ends, even by a panic.
+    connections: Mutex<Vec<Weak<Connection>>>,
+    /// Answers end their connection: there are too many, or the server stops.
+    closing: AtomicBool,
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// `None` while a request is read or answered.
+    idle_since: Mutex<Option<Instant>>,
+}
+
+/// Answers requests with `handle` until `stop` becomes readable or its other end is closed.
+///
+/// Then new connections are refused, idle ones closed, and requests being answered get the
+/// shutdown timeout to finish.
+///
+/// # Errors
+/// If the listener cannot be set up. Nothing that happens later ends the loop.
+pub fn serve(
+    listener: TcpListener,
+    limits: Limits,
+    trusted_proxies: Vec<IpNet>,
+    stop: &UnixStream,
+    handle: impl Fn(&Request) -> Response + Send + Sync + 'static,
+) -> io::Result<()> {
+    // A client that leaves between poll and accept must not hold up the loop.
+    listener.set_nonblocking(true)?;
+    let (connections, closing) = Default::default();
+    let handle = Box::new(handle);
+    let server = Arc::new(Server { limits, trusted_proxies, handle, connections, closing });
+    loop {
+        let mut ready = [PollFd::new(stop, PollFlags::IN), PollFd::new(&listener, PollFlags::IN)];
+        let _ = poll(&mut ready, None);
+        if !ready[0].revents().is_empty() {
+            break;
+        }
+        let admitted = listener.accept().and_then(|(stream, peer)| server.admit(stream, peer));
+        if let Err(error) = admitted
+            && error.kind() != ErrorKind::WouldBlock
+        {
+            log::warn!("cannot take a connection: {error}");
+            end_idlest(&server.open());
+            thread::sleep(PAUSE);
+        }
+    }
+    drop(listener);
+    server.closing.store(true, Relaxed);
+    let deadline = Instant::now() + server.limits.shutdown_timeout;
+    while Instant::now() < deadline && !server.open().is_empty() {
+        server.open().iter().for_each(|connection| connection.end_if_idle_for(STOP_GRACE));
+        thread::sleep(PAUSE / 10);
+    }
+    Ok(())
+}
+
+impl Server {
+    /// Starts a thread for a connection, unless it is one too many.
+    fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let (open, max) = (self.open(), self.limits.max_connections);
+        let runs_short = open.len() >= max - max / 8;
+        self.closing.store(runs_short, Relaxed);
+        if runs_short {
+            end_idlest(&open);
+        }
+        let alike = open.iter().filter(|other| other.peer.ip() == peer.ip()).count();
+        let takes_all = alike >= self.limits.max_connections_per_address;
+        if open.len() >= max || (takes_all && !is_trusted(peer, &self.trusted_proxies)) {
+            return turn_away(&stream, peer);
+        }
+        let idle_since = Mutex::new(Some(Instant::now()));
+        let connection = Arc::new(Connection { stream, peer, idle_since });
+        self.connections.lock().push(Arc::downgrade(&connection));
+        let (server, thread) = (self.clone(), thread::Builder::new().stack_size(STACK_BYTES));
+        thread.spawn(move || {
+            server.converse(&connection).map_err(|error| log::debug!("{peer}: {error}"))
+        })?;
+        Ok(())
+    }
+
+    fn open(&self) -> Vec<Arc<Connection>> {
+        let mut connections = self.connections.lock();
+        connections.retain(|connection| connection.strong_count() > 0);
+        connections.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Answers the requests of one connection, one after the other.
+    fn converse(&self, Connection { stream, peer, idle_since }: &Connection) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(self.limits.write_timeout))?;
+        let mut incoming = Incoming::new(stream, &self.limits);
+        while incoming.wait() {
+            *idle_since.lock() = None;
+            let started = Instant::now();
+            let mut framing = Framing::REFUSAL;
+            let (sender, response) = match incoming.request() {
+                Ok(Some((head, body))) => {
+                    framing = head.framing;
+                    let request = head.into_request(body, *peer, &self.trusted_proxies);
+                    (*request.remote_addr(), (self.handle)(&request))
+                }
+                Ok(None) => return Ok(()),
+                Err(status) => (*peer, refusal(status)),
+            };
+            framing.close |= self.closing.load(Relaxed);
+            let status = response.status_code;
+            let sent = send(stream, response, framing);
+            log_request(incoming.received(), status, started, sender);
+            sent?;
+            if framing.close {
+                return close(stream);
+            }
+            *idle_since.lock() = Some(Instant::now());
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn end_if_idle_for(&self, least: Duration) {
+        if self.idle_since.lock().take_if(|since| since.elapsed() >= least).is_some() {
+            // Its thread wakes up and finds nothing more to read.
+            let _ = self.stream.shutdown(Shutdown::Read);
+        }
+    }
+}
+
+fn end_idlest(open: &[Arc<Connection>]) {
+    let idle = open.iter().filter(|connection| connection.idle_since.lock().is_some());
+    if let Some(idlest) = idle.min_by_key(|connection| *connection.idle_since.lock()) {
+        idlest.end_if_idle_for(Duration::ZERO);
+    }
+}
+
+/// Answers 503 and closes, without ever waiting for the client.
+fn turn_away(mut stream: &TcpStream, peer: SocketAddr) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let _ = send(stream, refusal(503), Framing::REFUSAL);
+    // Closing while there are bytes unread would send a reset, which can overtake the answer.
+    let _ = stream.read(&mut [0; 4096]);
+    log_request(b"- -", 503, Instant::now(), peer);
+    Ok(())
+}
+
+fn log_request(received: &[u8], status: u16, started: Instant, sender: SocketAddr) {
+    let method = word(received, 0).escape_ascii();
+    let path = word(received, 1).split(|byte| *byte == b'?').next().unwrap_or_default();
+    let (path, ms) = (path.escape_ascii(), started.elapsed().as_millis());
+    log::info!("{method} {path} {status} {ms} ms {}", sender.ip());
+}

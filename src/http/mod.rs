@@ -1,0 +1,12 @@
+//! What is HTTP and nothing else. Nothing in here knows a user.
+
+pub(crate) mod cookies;
+pub(crate) mod cross_origin;
+pub(crate) mod form;
+pub(crate) mod forward_auth;
+mod head;
+pub(crate) mod headers;
+pub mod listener;
+pub(crate) mod next;
+mod read;
+mod write;

@@ -1,0 +1,50 @@
+//! What the process asks of the system before it serves: a socket, its signals, enough open files.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+
+use listenfd::ListenFd;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+
+use crate::config::Limits;
+
+/// Open files beside those of the connections: database, log, members' files.
+const OTHER_FILES: u64 = 64;
+
+/// Listens on `address`, or on the socket that systemd holds for this service: that one stays open
+/// across a restart, so no connection is lost.
+///
+/// # Errors
+/// If the address is taken or is not this machine's, or if systemd passed anything but a TCP socket.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match ListenFd::from_env().take_tcp_listener(0)? {
+        Some(listener) => Ok(listener),
+        None => TcpListener::bind(address),
+    }
+}
+
+/// A socket that becomes readable when SIGTERM or SIGINT asks the process to stop.
+///
+/// # Errors
+/// If the system has no room for the socket or the signal handlers.
+pub fn stop_signal() -> io::Result<UnixStream> {
+    let (stop, signalled) = UnixStream::pair()?;
+    pipe::register(SIGTERM, signalled.try_clone()?)?;
+    pipe::register(SIGINT, signalled)?;
+    Ok(stop)
+}
+
+/// Raises the limit of open files as far as the system allows, and warns if that is too low.
+pub fn raise_open_files_limit(limits: &Limits) {
+    let wanted = limits.max_connections as u64 + OTHER_FILES;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) if files < wanted => log::warn!(
+            "at most {files} open files, too few for {} connections: allow {wanted}",
+            limits.max_connections
+        ),
+        Ok(_) => {}
+        Err(error) => log::warn!("cannot raise the limit of open files: {error}"),
+    }
+}
