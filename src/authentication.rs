@@ -1,0 +1,49 @@
+//! Are you who you say? The throttle, the users table and the passwords, asked in that order.
+//!
+//! In: an email and a password as they were typed. Out: the user, or `None` for a wrong pair;
+//! never which half was wrong.
+
+use std::net::IpAddr;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::events::event;
+use crate::passwords::Password;
+use crate::users::{self, User};
+
+/// The user with that email and password. `None` if either is wrong.
+///
+/// # Errors
+/// [`Error::Throttled`] after too many wrong tries, [`Error::Busy`] if too many are ahead in line.
+pub fn authenticate(
+    app: &App,
+    email: &str,
+    password: &Password,
+    ip: IpAddr,
+) -> Result<Option<User>, Error> {
+    let attempt = app.throttle.login(email, ip).inspect_err(|_| {
+        event("login-throttled", ip, &[("email", email)]);
+    })?;
+    let outcome = verify(app, email, password);
+    match &outcome {
+        Ok(Some(_)) => app.throttle.forgive(&attempt),
+        Ok(None) => event("login-failed", ip, &[("email", email)]),
+        Err(_) => app.throttle.give_back(&attempt),
+    }
+    outcome
+}
+
+fn verify(app: &App, email: &str, password: &Password) -> Result<Option<User>, Error> {
+    let found = users::find(&app.database, email)?;
+    let hash = found.as_ref().map(|(_, hash)| hash);
+    if !app.passwords.verify(password, hash)? {
+        return Ok(None);
+    }
+    if let Some((user, hash)) = &found
+        && app.passwords.is_outdated(hash)
+    {
+        let new = app.passwords.hash(password)?;
+        users::upgrade_hash(&app.database, user.uid, hash, &new)?;
+    }
+    Ok(found.map(|(user, _)| user))
+}

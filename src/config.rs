@@ -1,0 +1,181 @@
+//! Every setting, from flags and environment, in one struct.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Command, FromArgMatches, ValueEnum};
+use ipnet::IpNet;
+use url::Url;
+
+/// What the server can be told. Each field is a flag and, beside it, an environment variable.
+#[derive(Clone, Args)]
+pub struct Config {
+    /// The database: `postgres://user:password@host/name`, or `host=… user=… dbname=…`
+    // Hidden in --help and parsed later, because clap would print the password in it.
+    #[arg(long, env, hide_env_values = true, value_name = "URL", default_value = "")]
+    pub database_url: String,
+
+    /// Address and port to listen on
+    #[arg(long, env = "DOORWARD_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// What visitors type to get here, such as <https://members.example.org>; https makes cookies Secure
+    #[arg(long, env = "DOORWARD_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<Url>,
+
+    /// The name in titles and at the top of every page
+    #[arg(long, env = "DOORWARD_SITE_NAME", value_name = "NAME", default_value = "doorward")]
+    pub site_name: String,
+
+    /// The members' folder; without it, a built-in cheat sheet is the one file
+    #[arg(long, env = "DOORWARD_FILES", value_name = "FOLDER")]
+    pub files: Option<PathBuf>,
+
+    /// Whether strangers may make an account
+    #[arg(long, env = "DOORWARD_REGISTRATION", value_enum, default_value = "open")]
+    pub registration: Registration,
+
+    /// bcrypt's cost: one more doubles the time of every login, and of every guess
+    #[arg(long, env = "DOORWARD_BCRYPT_COST", value_name = "COST", default_value = "12")]
+    #[arg(value_parser = clap::value_parser!(u32).range(10..=20))]
+    pub bcrypt_cost: u32,
+
+    /// Proxies whose X-Forwarded-For and X-Forwarded-Proto count: addresses or networks, with commas
+    #[arg(long, env = "DOORWARD_TRUSTED_PROXIES", value_name = "NETWORKS")]
+    #[arg(value_delimiter = ',', value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// How long a login lasts without a click
+    #[arg(long, env = "DOORWARD_SESSION_IDLE", value_name = "TIME")]
+    #[arg(default_value = "2h", value_parser = time)]
+    pub session_idle: Duration,
+
+    /// How long a login lasts at most
+    #[arg(long, env = "DOORWARD_SESSION_LIFETIME", value_name = "TIME")]
+    #[arg(default_value = "12h", value_parser = time)]
+    pub session_lifetime: Duration,
+
+    /// How long a login with "remember me" lasts
+    #[arg(long, env = "DOORWARD_SESSION_REMEMBERED", value_name = "TIME")]
+    #[arg(default_value = "30d", value_parser = time)]
+    pub session_remembered: Duration,
+
+    /// The listener's limits.
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// What one visitor, and all of them together, may take.
+#[derive(Clone, Debug, Args)]
+pub struct Limits {
+    /// Connections at once
+    #[arg(long, env = "DOORWARD_MAX_CONNECTIONS", value_name = "N", default_value = "1024")]
+    #[arg(value_parser = count)]
+    pub max_connections: usize,
+
+    /// Connections at once from one address; trusted proxies are excepted
+    #[arg(long, env = "DOORWARD_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    #[arg(default_value = "128", value_parser = count)]
+    pub max_connections_per_address: usize,
+
+    /// Bytes in the request line and headers
+    #[arg(long, env = "DOORWARD_MAX_HEAD_BYTES", value_name = "BYTES", default_value = "16384")]
+    #[arg(value_parser = count)]
+    pub max_head_bytes: usize,
+
+    /// Headers in a request
+    #[arg(long, env = "DOORWARD_MAX_HEADERS", value_name = "N", default_value = "100")]
+    #[arg(value_parser = count)]
+    pub max_headers: usize,
+
+    /// Bytes in a request's body
+    #[arg(long, env = "DOORWARD_MAX_BODY_BYTES", value_name = "BYTES", default_value = "65536")]
+    #[arg(value_parser = count)]
+    pub max_body_bytes: usize,
+
+    /// Time for a head, from its first byte to its last
+    #[arg(long, env = "DOORWARD_HEAD_TIMEOUT", value_name = "TIME")]
+    #[arg(default_value = "10s", value_parser = time)]
+    pub head_timeout: Duration,
+
+    /// Time for a body
+    #[arg(long, env = "DOORWARD_BODY_TIMEOUT", value_name = "TIME")]
+    #[arg(default_value = "10s", value_parser = time)]
+    pub body_timeout: Duration,
+
+    /// How long a kept-alive connection may wait for its next request
+    #[arg(long, env = "DOORWARD_IDLE_TIMEOUT", value_name = "TIME")]
+    #[arg(default_value = "15s", value_parser = time)]
+    pub idle_timeout: Duration,
+
+    /// How long a visitor may take nothing of an answer
+    #[arg(long, env = "DOORWARD_WRITE_TIMEOUT", value_name = "TIME")]
+    #[arg(default_value = "10s", value_parser = time)]
+    pub write_timeout: Duration,
+
+    /// How long running requests may take to finish after SIGTERM
+    #[arg(long, env = "DOORWARD_SHUTDOWN_TIMEOUT", value_name = "TIME")]
+    #[arg(default_value = "10s", value_parser = time)]
+    pub shutdown_timeout: Duration,
+}
+
+/// Whether strangers may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Registration {
+    /// Anybody may.
+    Open,
+    /// Only the administrator makes accounts, with `doorward user add`.
+    Closed,
+}
+
+impl Config {
+    /// The defaults on this database, with nothing read from the environment. Fields may be
+    /// changed at will afterwards; only the command line refuses a weak `bcrypt_cost`.
+    #[expect(
+        clippy::missing_panics_doc,
+        clippy::expect_used,
+        reason = "no input reaches it: the defaults are constants"
+    )]
+    pub fn new(database_url: &str) -> Config {
+        let command = Config::augment_args(Command::new("doorward"));
+        let matches = command.mut_args(|arg| arg.env(None::<&str>)).get_matches_from(["doorward"]);
+        let mut config = Config::from_arg_matches(&matches).expect("the defaults are valid");
+        database_url.clone_into(&mut config.database_url);
+        config
+    }
+
+    /// Whether browsers reach the server by https, as far as the settings tell.
+    pub fn is_https(&self) -> bool {
+        self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
+    }
+}
+
+fn public_url(value: &str) -> Result<Url, String> {
+    let url = Url::parse(value).map_err(|error| error.to_string())?;
+    let is_origin = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    match url.scheme() {
+        "http" | "https" if is_origin && !has_user => Ok(url),
+        _ => Err("write it as https://host or http://host:port, without a path".to_owned()),
+    }
+}
+
+fn network(value: &str) -> Result<IpNet, String> {
+    let value = value.trim();
+    let address = value.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| value.parse()).map_err(|_| "write 127.0.0.1 or 10.0.0.0/8".to_owned())
+}
+
+fn time(value: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(value) {
+        Ok(time) if time.is_zero() => Err("must be longer than nothing".to_owned()),
+        Ok(time) => Ok(time),
+        Err(_) => Err("write it as 10s, 15m, 2h or 30d".to_owned()),
+    }
+}
+
+fn count(value: &str) -> Result<usize, String> {
+    value.parse().ok().filter(|count| *count > 0).ok_or("write a number above 0".to_owned())
+}

@@ -1,0 +1,83 @@
+//! What can go wrong, in one enum. [`App`](crate::App) alone turns these into responses.
+//!
+//! Expected outcomes (a wrong password, an expired session) are values, not errors.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// Everything that keeps a request, or the start of the server, from its usual end.
+#[derive(Debug)]
+pub enum Error {
+    /// A setting that cannot be used: its name and what is wrong with it.
+    Setting(&'static str, String),
+    /// The database is away: the whole cause, for the log.
+    Database(String),
+    /// The database refused a statement, or went away during it.
+    Query(postgres::Error),
+    /// Every turn is taken and none came free in time; what there were too few of.
+    Busy(&'static str),
+    /// The operating system refused something: what, and why.
+    System(String),
+    /// The request cannot be understood, and why.
+    BadRequest(String),
+    /// The body is larger than the limit.
+    TooLarge,
+    /// The body is not a form.
+    NotAForm,
+    /// A browser says that another site made it send this request.
+    CrossSite,
+    /// Only members may see this.
+    LoginRequired,
+    /// There is no such page or file.
+    NotFound,
+    /// The page exists, but not for this method; the methods it has, as `Allow` lists them.
+    MethodNotAllowed(String),
+    /// New accounts are not accepted.
+    RegistrationClosed,
+    /// Too many tries; how long until the next is allowed.
+    Throttled(Duration),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Error::Setting(name, cause) => write!(out, "{name}: {cause}"),
+            Error::Database(cause) => write!(out, "database: {cause}"),
+            Error::Query(error) => write!(out, "database: {}", one_line(error)),
+            Error::Busy(what) => write!(out, "no free {what} in time"),
+            Error::System(cause) => write!(out, "{cause}"),
+            Error::BadRequest(cause) => write!(out, "bad request: {cause}"),
+            Error::TooLarge => write!(out, "request body over the limit"),
+            Error::NotAForm => write!(out, "request body is not a form"),
+            Error::CrossSite => write!(out, "cross-site request"),
+            Error::LoginRequired => write!(out, "login required"),
+            Error::NotFound => write!(out, "no such page"),
+            Error::MethodNotAllowed(allow) => write!(out, "method not among {allow}"),
+            Error::RegistrationClosed => write!(out, "registration is closed"),
+            Error::Throttled(wait) => write!(out, "too many tries, wait {} s", wait.as_secs()),
+        }
+    }
+}
+
+impl StdError for Error {}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Error {
+        Error::Query(error)
+    }
+}
+
+/// An error with all its causes, on one line: libraries tell the reason only in the last.
+pub(crate) fn one_line(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = error.source();
+    }
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}

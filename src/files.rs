@@ -1,0 +1,49 @@
+//! The members' folder: plain files, no links, no dot files, nothing below.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use crate::error::Error;
+
+/// The one file where no folder is set: its name, and what is in it.
+pub const CHEAT_SHEET: (&str, &str) = ("cheat-sheet.txt", include_str!("pages/cheat-sheet.txt"));
+
+/// The names and sizes in bytes of a folder's files, by name.
+///
+/// # Errors
+/// [`Error::System`] if the folder cannot be read.
+pub fn list(folder: &Path) -> Result<Vec<(String, u64)>, Error> {
+    let broken = |error| Error::System(format!("DOORWARD_FILES: {}: {error}", folder.display()));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(broken)? {
+        let entry = entry.map_err(broken)?;
+        // A name that is not UTF-8 cannot be linked to, and a file may vanish while we look.
+        if let (Ok(name), Ok(about)) = (entry.file_name().into_string(), entry.metadata())
+            && is_plain(&name)
+            && about.is_file()
+        {
+            files.push((name, about.len()));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Opens a file of a folder. `None` if there is no such plain file in it.
+///
+/// # Errors
+/// [`Error::System`] if it is there and cannot be read.
+pub fn open(folder: &Path, name: &str) -> Result<Option<File>, Error> {
+    let path = folder.join(name);
+    // Not `metadata`, which would follow a link out of the folder.
+    if !is_plain(name) || !fs::symlink_metadata(&path).is_ok_and(|about| about.is_file()) {
+        return Ok(None);
+    }
+    let file = File::open(&path);
+    file.map(Some).map_err(|e| Error::System(format!("DOORWARD_FILES: {}: {e}", path.display())))
+}
+
+/// Whether a name stands for itself, in this folder and no other.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
+}

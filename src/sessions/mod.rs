@@ -1,0 +1,266 @@
+//! Sessions: the map that requests read, the table behind it that outlives the process, and the
+//! flash messages.
+//!
+//! In: session ids and users. Out: who a visitor is, and what to tell them. A session that was
+//! checked against the table less than a second ago costs no query; any other costs one, however
+//! many requests ask at once. So a session ended anywhere is dead everywhere within a second, a
+//! flood on one session costs one query a second, and a restart logs nobody out.
+
+mod flash;
+mod id;
+mod table;
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+use parking_lot::{Mutex, MutexGuard};
+
+pub use self::flash::Flash;
+use self::flash::Strangers;
+pub use self::id::{IdHash, SessionId};
+pub use self::table::{Listed, Login};
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::users::User;
+
+/// How long what the table said is taken for true.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long the map keeps a session that nobody uses. The table finds it again.
+const KEPT: Duration = Duration::from_mins(10);
+
+/// How long a request waits for its turn to ask the table.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The map is cut into pieces, each with its own lock, so that no lock is held for long or often.
+const SHARDS: usize = 64;
+
+/// Session lists kept for a second, for users who reload the secret page.
+const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
+
+/// A login that is alive.
+#[derive(Clone)]
+pub struct Session {
+    /// Its public name, by which its user can end it from another browser.
+    pub number: i64,
+    /// Who is logged in, as the table had it at most a second ago.
+    pub user: Arc<User>,
+}
+
+/// Which of a user's sessions to end.
+#[derive(Clone, Copy)]
+pub enum Which {
+    /// Every one.
+    All,
+    /// The one with this number.
+    Only(i64),
+    /// Every one but the one with this number.
+    AllBut(i64),
+}
+
+/// A user's sessions.
+type List = Arc<[Listed]>;
+
+/// Every session this process knows of, and the way to those it does not.
+pub struct Sessions {
+    database: Arc<Database>,
+    times: table::Times,
+    shards: [Shard; SHARDS],
+    strangers: Mutex<Strangers>,
+    lists: Mutex<LruCache<i64, (Instant, List)>>,
+}
+
+#[derive(Default)]
+struct Shard {
+    entries: Mutex<HashMap<IdHash, Entry>>,
+    /// Held while asking the table, so that of many requests for one session only one asks.
+    asking: Mutex<()>,
+}
+
+struct Entry {
+    session: Session,
+    checked: Instant,
+    flashes: Vec<Flash>,
+}
+
+impl Entry {
+    fn new(session: Session, checked: Instant) -> Entry {
+        Entry { session, checked, flashes: Vec::new() }
+    }
+}
+
+impl Sessions {
+    /// An empty map in front of that database's table.
+    pub fn new(database: Arc<Database>, config: &Config) -> Sessions {
+        Sessions {
+            database,
+            times: table::Times::new(config),
+            shards: std::array::from_fn(|_| Shard::default()),
+            strangers: Mutex::new(Strangers::new()),
+            lists: Mutex::new(LruCache::new(MAX_LISTS)),
+        }
+    }
+
+    /// The login that an id belongs to. `None` if it expired, ended or never was one.
+    ///
+    /// # Errors
+    /// [`Error::Database`] if the table must be asked and does not answer: then nobody knows
+    /// whether the visitor is logged in.
+    pub fn find(&self, id: &IdHash) -> Result<Option<Session>, Error> {
+        if let Some(session) = self.fresh(id) {
+            return Ok(Some(session));
+        }
+        if self.strangers.lock().messages(id).is_some() {
+            return Ok(None);
+        }
+        let _turn = self.turn(id.shard())?;
+        if let Some(session) = self.fresh(id) {
+            return Ok(Some(session));
+        }
+        let known = self.shard(id).contains_key(id);
+        let checked = Instant::now();
+        let Some((number, user)) = table::check(&self.database, &self.times, id)? else {
+            self.shard(id).remove(id);
+            return Ok(None);
+        };
+        let session = Session { number, user: Arc::new(user) };
+        let mut shard = self.shard(id);
+        match shard.get_mut(id) {
+            Some(entry) => {
+                entry.session = session.clone();
+                entry.checked = checked;
+            }
+            // A logout came in between.
+            None if known => return Ok(None),
+            None => {
+                shard.insert(*id, Entry::new(session.clone(), checked));
+            }
+        }
+        Ok(Some(session))
+    }
+
+    /// Logs a user in under a new id, and ends the session that the visitor had (OWASP ASVS 5.0,
+    /// 7.2.4). `None` if the user has been deleted.
+    pub fn begin(
+        &self,
+        user: User,
+        login: &Login,
+        replaced: Option<&IdHash>,
+    ) -> Result<Option<SessionId>, Error> {
+        let id = SessionId::random()?;
+        let (hash, checked) = (id.hash(), Instant::now());
+        let stored =
+            table::insert(&self.database, &self.times, (&hash, replaced), user.uid, login)?;
+        let Some(number) = stored else { return Ok(None) };
+        if let Some(replaced) = replaced {
+            self.strangers.lock().end(replaced);
+            self.forget(user.uid, &[*replaced]);
+        }
+        let session = Session { number, user: Arc::new(user) };
+        self.shard(&hash).insert(hash, Entry::new(session, checked));
+        Ok(Some(id))
+    }
+
+    /// Ends a session: its id is a stranger's from now on, here and in every other process.
+    pub fn end(&self, id: &IdHash, uid: i64) -> Result<(), Error> {
+        table::delete(&self.database, id)?;
+        self.forget(uid, &[*id]);
+        Ok(())
+    }
+
+    /// Ends some sessions of a user. How many there were.
+    pub fn end_of(&self, uid: i64, which: Which) -> Result<usize, Error> {
+        let ended = table::delete_of(&self.database, uid, which)?;
+        self.forget(uid, &ended);
+        Ok(ended.len())
+    }
+
+    /// Drops from memory sessions of a user that have ended in the table.
+    pub fn forget(&self, uid: i64, ended: &[IdHash]) {
+        self.lists.lock().pop(&uid);
+        for id in ended {
+            self.shard(id).remove(id);
+        }
+    }
+
+    /// A user's sessions, the latest used first, as the table had them at most a second ago.
+    pub fn list(&self, uid: i64) -> Result<List, Error> {
+        let known = || {
+            let mut lists = self.lists.lock();
+            let (checked, list) = lists.get(&uid)?;
+            (checked.elapsed() < FRESH).then(|| Arc::clone(list))
+        };
+        if let Some(list) = known() {
+            return Ok(list);
+        }
+        let _turn = self.turn(usize::try_from(uid).unwrap_or_default())?;
+        if let Some(list) = known() {
+            return Ok(list);
+        }
+        let checked = Instant::now();
+        let list: List = table::list(&self.database, uid)?.into();
+        self.lists.lock().put(uid, (checked, Arc::clone(&list)));
+        Ok(list)
+    }
+
+    /// Leaves a message in a session, once however often it is left. `false` if there is no such
+    /// session in this process.
+    pub fn flash(&self, id: &IdHash, flash: Flash) -> bool {
+        self.with_flashes(id, |waiting| {
+            if !waiting.contains(&flash) {
+                waiting.push(flash);
+            }
+        })
+        .is_some()
+    }
+
+    /// Takes the messages of a session, which are then gone.
+    pub fn take_flashes(&self, id: &IdHash) -> Vec<Flash> {
+        self.with_flashes(id, std::mem::take).unwrap_or_default()
+    }
+
+    /// Begins a stranger's session with a message in it, and nothing else.
+    pub fn begin_stranger(&self, flash: Flash) -> Result<SessionId, Error> {
+        let id = SessionId::random()?;
+        self.strangers.lock().begin(id.hash(), flash);
+        Ok(id)
+    }
+
+    /// Drops what has expired, from the table and from memory. How many rows of the table.
+    pub fn sweep(&self) -> Result<u64, Error> {
+        self.strangers.lock().sweep();
+        for shard in &self.shards {
+            let mut entries = shard.entries.lock();
+            entries.retain(|_, entry| entry.checked.elapsed() < KEPT);
+            let room = entries.len() * 2;
+            entries.shrink_to(room);
+        }
+        table::sweep(&self.database)
+    }
+
+    fn fresh(&self, id: &IdHash) -> Option<Session> {
+        let shard = self.shard(id);
+        let entry = shard.get(id)?;
+        (entry.checked.elapsed() < FRESH).then(|| entry.session.clone())
+    }
+
+    fn with_flashes<T>(&self, id: &IdHash, change: impl FnOnce(&mut Vec<Flash>) -> T) -> Option<T> {
+        if let Some(entry) = self.shard(id).get_mut(id) {
+            return Some(change(&mut entry.flashes));
+        }
+        self.strangers.lock().messages(id).map(change)
+    }
+
+    fn shard(&self, id: &IdHash) -> MutexGuard<'_, HashMap<IdHash, Entry>> {
+        self.shards[id.shard() % SHARDS].entries.lock()
+    }
+
+    fn turn(&self, shard: usize) -> Result<MutexGuard<'_, ()>, Error> {
+        let asking = &self.shards[shard % SHARDS].asking;
+        asking.try_lock_for(PATIENCE).ok_or(Error::Busy("turn to ask the database"))
+    }
+}

@@ -1,0 +1,197 @@
+//! The sessions table: every query on it. The database's clock decides what has expired, so that
+//! all processes agree.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use postgres::Row;
+
+use super::IdHash;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::users::User;
+
+/// What a login leaves in the table.
+pub struct Login<'a> {
+    /// Whether "remember me" was ticked.
+    pub remember: bool,
+    /// What the browser calls itself.
+    pub user_agent: &'a str,
+    /// Where it is.
+    pub ip: IpAddr,
+}
+
+/// A session as its user sees it in the list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The session's public name.
+    pub number: i64,
+    /// When it began.
+    pub created_at: SystemTime,
+    /// When it was last used, to the minute.
+    pub last_seen_at: SystemTime,
+    /// What the browser called itself at login.
+    pub user_agent: String,
+    /// Where it logged in.
+    pub ip: IpAddr,
+}
+
+/// How long sessions last, in seconds, as the queries below take it.
+pub(super) struct Times {
+    idle: f64,
+    lifetime: f64,
+    remembered: f64,
+}
+
+/// Rows a list shows, and a sweep deletes at once.
+const BATCH: i64 = 500;
+
+impl Times {
+    pub(super) fn new(config: &Config) -> Times {
+        Times {
+            idle: config.session_idle.as_secs_f64(),
+            lifetime: config.session_lifetime.as_secs_f64(),
+            remembered: config.session_remembered.as_secs_f64(),
+        }
+    }
+
+    /// The idle timeout and the lifetime of a session.
+    fn of(&self, remembered: bool) -> (f64, f64) {
+        if remembered { (self.remembered, self.remembered) } else { (self.idle, self.lifetime) }
+    }
+}
+
+/// Stores a session and deletes the one it replaces. The new one's number; `None` if the user is gone.
+pub(super) fn insert(
+    database: &Database,
+    times: &Times,
+    (session, replaced): (&IdHash, Option<&IdHash>),
+    uid: i64,
+    login: &Login,
+) -> Result<Option<i64>, Error> {
+    const SQL: &str = "
+        WITH replaced AS (DELETE FROM sessions WHERE id_hash = $2)
+        INSERT INTO sessions (id_hash, uid, expires_at, remembered, user_agent, ip)
+        SELECT $1, uid, now() + $4 * INTERVAL '1 second', $5, $6, $7
+        FROM users
+        WHERE uid = $3
+        RETURNING number";
+    let (idle, lifetime) = times.of(login.remember);
+    let row = database.query_opt(
+        SQL,
+        &[
+            &session.as_bytes(),
+            &replaced.map(IdHash::as_bytes),
+            &uid,
+            &idle.min(lifetime),
+            &login.remember,
+            &login.user_agent,
+            &login.ip,
+        ],
+    )?;
+    Ok(row.map(|row| row.get("number")))
+}
+
+/// The session with that hash and its user as they are now, in one query that also records that it
+/// was seen: once a minute, or sooner where the idle timeout is shorter than some minutes.
+pub(super) fn check(
+    database: &Database,
+    times: &Times,
+    session: &IdHash,
+) -> Result<Option<(i64, User)>, Error> {
+    const SQL: &str = "
+        WITH seen AS (
+            UPDATE sessions
+            SET last_seen_at = now(),
+                expires_at = CASE
+                    WHEN remembered THEN created_at + $4 * INTERVAL '1 second'
+                    ELSE LEAST(now() + $2 * INTERVAL '1 second', created_at + $3 * INTERVAL '1 second')
+                END
+            WHERE id_hash = $1
+              AND expires_at > now()
+              AND last_seen_at <= now() - $5 * INTERVAL '1 second'
+        )
+        SELECT number, uid, first_name, last_name, email
+        FROM sessions JOIN users USING (uid)
+        WHERE id_hash = $1
+          AND expires_at > now()";
+    let touch = (times.idle / 4.0).min(60.0);
+    let row = database.query_opt(
+        SQL,
+        &[&session.as_bytes(), &times.idle, &times.lifetime, &times.remembered, &touch],
+    )?;
+    Ok(row.map(|row| (row.get("number"), User::from_row(&row))))
+}
+
+/// A user's live sessions, the latest used first.
+pub(super) fn list(database: &Database, uid: i64) -> Result<Vec<Listed>, Error> {
+    const SQL: &str = "
+        SELECT number, created_at, last_seen_at, user_agent, ip
+        FROM sessions
+        WHERE uid = $1
+          AND expires_at > now()
+        ORDER BY last_seen_at DESC, number DESC
+        LIMIT $2";
+    let listed = |row: &Row| Listed {
+        number: row.get("number"),
+        created_at: row.get("created_at"),
+        last_seen_at: row.get("last_seen_at"),
+        user_agent: row.get("user_agent"),
+        ip: row.get("ip"),
+    };
+    Ok(database.query(SQL, &[&uid, &BATCH])?.iter().map(listed).collect())
+}
+
+/// Deletes the session with that hash.
+pub(super) fn delete(database: &Database, session: &IdHash) -> Result<(), Error> {
+    const SQL: &str = "
+        DELETE FROM sessions
+        WHERE id_hash = $1";
+    database.execute(SQL, &[&session.as_bytes()])?;
+    Ok(())
+}
+
+/// Deletes one session of that user, or with `None` all but one. The hashes of what was deleted.
+pub(super) fn delete_of(
+    database: &Database,
+    uid: i64,
+    which: super::Which,
+) -> Result<Vec<IdHash>, Error> {
+    const SQL: &str = "
+        DELETE FROM sessions
+        WHERE uid = $1
+          AND (number = $2 OR $2 IS NULL)
+          AND number IS DISTINCT FROM $3
+        RETURNING id_hash";
+    let (only, except) = match which {
+        super::Which::All => (None, None),
+        super::Which::Only(number) => (Some(number), None),
+        super::Which::AllBut(number) => (None, Some(number)),
+    };
+    let rows = database.query(SQL, &[&uid, &only, &except])?;
+    Ok(rows.iter().filter_map(IdHash::from_row).collect())
+}
+
+/// Deletes what has expired, a batch at a time so that no lock is held for long. How many.
+pub(super) fn sweep(database: &Database) -> Result<u64, Error> {
+    const SQL: &str = "
+        DELETE FROM sessions
+        WHERE id_hash IN (
+            SELECT id_hash
+            FROM sessions
+            WHERE expires_at <= now()
+            ORDER BY expires_at
+            LIMIT $1
+            FOR UPDATE SKIP LOCKED
+        )";
+    let mut swept = 0;
+    loop {
+        let batch = database.execute(SQL, &[&BATCH])?;
+        swept += batch;
+        if batch < BATCH.unsigned_abs() {
+            return Ok(swept);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
