@@ -1,0 +1,193 @@
+//! The application: guards, the route table, and what becomes of errors.
+//!
+//! In: a [`Request`]. Out: a [`Response`], always: errors and panics become pages here, and
+//! nowhere else. A handler that needs a user is given one; being logged in is a type, not an `if`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rouille::{Request, Response};
+
+use crate::config::{Config, Registration};
+use crate::database::Database;
+use crate::endpoints;
+use crate::error::Error;
+use crate::events::event;
+use crate::http::{cross_origin, headers, next};
+use crate::pages::{error, index, login, register, secret};
+use crate::passwords::Passwords;
+use crate::sessions::{Flash, Session, Sessions};
+use crate::throttle::Throttle;
+use crate::visit::{Visit, Visitor};
+
+/// How often what has expired is dropped.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+
+/// The whole application. One of these answers every request, from as many threads as you like.
+pub struct App {
+    pub(crate) config: Config,
+    pub(crate) database: Arc<Database>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) passwords: Passwords,
+    pub(crate) throttle: Throttle,
+}
+
+/// Who may come to a handler, and the handler.
+enum Handler {
+    /// Anybody, and nobody is looked up: it works without a database.
+    Open(fn(&App, &Request) -> Result<Response, Error>),
+    /// Anybody, looked up.
+    Anybody(fn(&App, &mut Visit, &Request) -> Result<Response, Error>),
+    /// Members only.
+    Members(fn(&App, &mut Visit, &Request, &Session) -> Result<Response, Error>),
+}
+
+use Handler::{Anybody, Members, Open};
+
+/// Every route. A path that ends in a slash stands for all below it.
+const ROUTES: &[(&str, &str, Handler)] = &[
+    ("GET", "/", Anybody(index::show)),
+    ("GET", "/register", Anybody(register::form)),
+    ("POST", "/register", Anybody(register::submit)),
+    ("GET", "/login", Anybody(login::form)),
+    ("POST", "/login", Anybody(login::submit)),
+    ("POST", "/logout", Anybody(login::log_out)),
+    ("GET", "/secret", Members(secret::show)),
+    ("GET", "/download/", Members(secret::download)),
+    ("POST", "/password", Members(secret::change_password)),
+    ("POST", "/sessions/end", Members(secret::end_session)),
+    ("GET", "/auth", Anybody(endpoints::auth)),
+    ("GET", "/healthz", Open(endpoints::health)),
+    ("GET", "/assets/", Open(endpoints::assets)),
+];
+
+impl App {
+    /// Connects to the database, brings its schema up to date and starts to sweep.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a setting that cannot work, [`Error::Database`] without a database.
+    pub fn new(config: Config) -> Result<App, Error> {
+        if let Some(folder) = config.files.as_ref().filter(|folder| !folder.is_dir()) {
+            let cause = format!("{} is not a folder", folder.display());
+            return Err(Error::Setting("DOORWARD_FILES", cause));
+        }
+        let database = Arc::new(Database::connect(&config.database_url)?);
+        let sessions = Arc::new(Sessions::new(Arc::clone(&database), &config));
+        sweep_in_background(&sessions);
+        let passwords = Passwords::new(config.bcrypt_cost)?;
+        Ok(App { config, database, sessions, passwords, throttle: Throttle::new() })
+    }
+
+    /// Answers a request.
+    pub fn handle(&self, request: &Request) -> Response {
+        self.guarded(request, || self.answer(request))
+    }
+
+    /// Answers with whatever `answer` returns, or with a 500 page if it panics.
+    #[doc(hidden)]
+    pub fn guarded(&self, request: &Request, answer: impl FnOnce() -> Response) -> Response {
+        let answered = catch_unwind(AssertUnwindSafe(answer));
+        let mut response = answered
+            .unwrap_or_else(|_| error::page(self, &mut Visit::new(self, request), &error::BROKEN));
+        headers::secure(&mut response, self.config.is_https() || request.is_secure());
+        response
+    }
+
+    /// Whether strangers may make an account.
+    pub(crate) fn is_open(&self) -> bool {
+        self.config.registration == Registration::Open
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        let mut visit = Visit::new(self, request);
+        let mut response = self
+            .route(&mut visit, request)
+            .unwrap_or_else(|error| self.explain(&mut visit, request, &error));
+        visit.finish(&mut response);
+        response
+    }
+
+    fn route(&self, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
+        if !cross_origin::is_allowed(request, self.config.public_url.as_ref()) {
+            return Err(Error::CrossSite);
+        }
+        match find(request.method(), &visit.path)? {
+            Open(handler) => handler(self, request),
+            Anybody(handler) => {
+                visit.identify(self)?;
+                handler(self, visit, request)
+            }
+            Members(handler) => {
+                visit.identify(self)?;
+                let session = visit.member().cloned().ok_or(Error::LoginRequired)?;
+                handler(self, visit, request, &session)
+            }
+        }
+    }
+
+    /// The answer to a request that failed. What the visitor need not know goes to the log.
+    fn explain(&self, visit: &mut Visit, request: &Request, error: &Error) -> Response {
+        match error {
+            Error::LoginRequired => return self.lead_to_login(visit, request),
+            Error::CrossSite => event("cross-site-refused", visit.ip, &[("path", &visit.path)]),
+            Error::Setting(..) | Error::Database(_) | Error::Query(_) | Error::System(_) => {
+                log::error!("{} {}: {error}", request.method(), visit.path.escape_debug());
+                return error::answer(self, visit, error);
+            }
+            _ => log::debug!("{} {}: {error}", request.method(), visit.path.escape_debug()),
+        }
+        // A route that does not exist looked nobody up. If that fails, the page does without.
+        if matches!(visit.visitor, Visitor::Unknown) {
+            let _ = visit.identify(self);
+        }
+        error::answer(self, visit, error)
+    }
+
+    fn lead_to_login(&self, visit: &mut Visit, request: &Request) -> Response {
+        let flash = Flash::Alert(login::LOGIN_REQUIRED.to_owned());
+        if let Err(error) = visit.flash(self, flash) {
+            return error::answer(self, visit, &error);
+        }
+        // Only a page can be come back to; a form would have to be sent again.
+        let is_page = matches!(request.method(), "GET" | "HEAD");
+        Response::redirect_303(if is_page {
+            next::login_url(request.raw_url())
+        } else {
+            "/login".to_owned()
+        })
+    }
+}
+
+/// The handler for a method and path.
+fn find(method: &str, path: &str) -> Result<&'static Handler, Error> {
+    let is_here = |route: &str| {
+        route == path || (route.ends_with('/') && route != "/" && path.starts_with(route))
+    };
+    let here = || ROUTES.iter().filter(|(_, route, _)| is_here(route));
+    let wanted = if method == "HEAD" { "GET" } else { method };
+    if let Some((.., handler)) = here().find(|(method, ..)| *method == wanted) {
+        return Ok(handler);
+    }
+    let methods = here().map(|(method, ..)| if *method == "GET" { "GET, HEAD" } else { *method });
+    match methods.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => Err(Error::NotFound),
+        allow => Err(Error::MethodNotAllowed(allow)),
+    }
+}
+
+/// Sweeps until the sessions are gone.
+fn sweep_in_background(sessions: &Arc<Sessions>) {
+    let sessions = Arc::downgrade(sessions);
+    thread::spawn(move || {
+        loop {
+            thread::sleep(SWEEP_EVERY);
+            match sessions.upgrade().map(|sessions| sessions.sweep()) {
+                None => return,
+                Some(Ok(_)) => {}
+                Some(Err(error)) => log::warn!("sessions: cannot sweep: {error}"),
+            }
+        }
+    });
+}

@@ -1,0 +1,66 @@
+//! What every form is made of: fields with a label and a message beside them, and a summary of
+//! what is wrong at the top.
+
+use maud::{Markup, html};
+
+/// What is wrong with a form: the name of a field and a sentence about it.
+pub type Problems = Vec<(&'static str, String)>;
+
+/// One labelled field.
+#[derive(Default)]
+pub struct Field<'a> {
+    /// What the form calls it, and, after its form's prefix, the page.
+    pub name: &'static str,
+    /// What people call it.
+    pub label: &'a str,
+    /// `text`, `email` or `password`.
+    pub kind: &'a str,
+    /// What a password manager may put in (HTML Living Standard, 4.10.18.7).
+    pub autocomplete: &'a str,
+    /// What was typed before; never a password.
+    pub value: &'a str,
+    /// What to know before typing.
+    pub hint: Option<&'a str>,
+    /// The fewest characters that make sense.
+    pub min: Option<usize>,
+    /// The most characters that fit.
+    pub max: Option<usize>,
+}
+
+impl Field<'_> {
+    /// The field, with what is wrong with it, if anything.
+    pub fn render(&self, problems: &Problems) -> Markup {
+        let problem = problems.iter().find(|(name, _)| *name == self.name).map(|(_, text)| text);
+        let (error, hint) = (format!("{}-error", self.name), format!("{}-hint", self.name));
+        let notes = [problem.map(|_| error.as_str()), self.hint.map(|_| hint.as_str())];
+        let described_by = notes.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        html! {
+            div.field {
+                label for=(self.name) { (self.label) }
+                @if let Some(text) = self.hint { p.hint id=(hint) { (text) } }
+                @if let Some(text) = problem { p.problem id=(error) { (text) } }
+                input type=(self.kind) id=(self.name) name=(self.name)
+                    value=[(self.kind != "password").then_some(self.value)]
+                    autocomplete=(self.autocomplete)
+                    minlength=[self.min] maxlength=[self.max]
+                    aria-invalid=[problem.map(|_| "true")]
+                    aria-describedby=[Some(described_by).filter(|ids| !ids.is_empty())]
+                    required;
+            }
+        }
+    }
+}
+
+/// What is wrong, at the top of the form, each with a link to its field.
+pub fn summary(problems: &Problems) -> Markup {
+    html! {
+        @if !problems.is_empty() {
+            div.flash.alert role="alert" {
+                p { "Please look at this again:" }
+                ul {
+                    @for (name, text) in problems { li { a href={ "#" (name) } { (text) } } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `/login` and `/logout`: coming back and leaving.
+
+use maud::html;
+use rouille::{Request, Response};
+
+use super::form::{Field, Problems};
+use super::layout;
+use crate::app::App;
+use crate::authentication::authenticate;
+use crate::error::Error;
+use crate::events::event;
+use crate::http::form::Form;
+use crate::http::next::ReturnPath;
+use crate::passwords::Password;
+use crate::sessions::Flash;
+use crate::visit::Visit;
+
+/// Where members land who did not want to go anywhere else.
+pub const HOME: &str = "/secret";
+
+/// What a stranger is told who asked for a members' page.
+pub const LOGIN_REQUIRED: &str = "Please log in to see that page.";
+
+const LOGGED_OUT: &str = "You have been logged out.";
+const WRONG: &str = "Incorrect email or password.";
+const NO_COOKIES: &str = "You come from a page for members, but your browser sent no cookie. \
+     If logging in leads you back here, allow cookies for this site.";
+
+/// `GET /login`.
+pub fn form(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
+    let query = form_urlencoded::parse(request.raw_query_string().as_bytes());
+    let next = query.into_iter().find(|(name, _)| name == "next").map(|(_, value)| value);
+    let next = next.and_then(|next| return_path(app, &next));
+    if visit.user().is_some() {
+        return Ok(redirect(next.as_ref()));
+    }
+    Ok(page(app, visit, "", next.as_ref(), None))
+}
+
+/// `POST /login`.
+pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
+    let form = Form::read(request, app.config.limits.max_body_bytes)?;
+    let email = form.field("email")?.trim();
+    let password = Password::typed(form.field("password")?);
+    let next = form.optional("next").and_then(|next| return_path(app, next));
+    let Some(user) = authenticate(app, email, &password, visit.ip)? else {
+        return Ok(page(app, visit, email, next.as_ref(), Some(WRONG)).with_status_code(401));
+    };
+    event("login", visit.ip, &[("email", &user.email)]);
+    visit.log_in(app, user, form.optional("remember").is_some())?;
+    Ok(redirect(next.as_ref()))
+}
+
+/// `POST /logout`.
+pub fn log_out(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response, Error> {
+    if let Some(email) = visit.user().map(|user| user.email.clone()) {
+        visit.log_out(app)?;
+        event("logout", visit.ip, &[("email", &email)]);
+        visit.flash(app, Flash::Notice(LOGGED_OUT.to_owned()))?;
+    }
+    Ok(Response::redirect_303("/"))
+}
+
+fn return_path(app: &App, next: &str) -> Option<ReturnPath> {
+    ReturnPath::parse(next, app.config.public_url.as_ref())
+}
+
+fn redirect(next: Option<&ReturnPath>) -> Response {
+    Response::redirect_303(next.map_or(HOME, ReturnPath::as_str).to_owned())
+}
+
+fn page(
+    app: &App,
+    visit: &mut Visit,
+    email: &str,
+    next: Option<&ReturnPath>,
+    wrong: Option<&str>,
+) -> Response {
+    let none = Problems::new();
+    let content = html! {
+        h1 { "Log in" }
+        @if next.is_some() && !visit.has_cookie { p.hint { (NO_COOKIES) } }
+        form method="post" action="/login" {
+            @if let Some(wrong) = wrong { p.flash.alert role="alert" { (wrong) } }
+            @if let Some(next) = next { input type="hidden" name="next" value=(next.as_str()); }
+            (Field { name: "email", label: "Email", kind: "email", autocomplete: "username",
+                value: email, max: Some(254), ..Field::default() }.render(&none))
+            (Field { name: "password", label: "Password", kind: "password",
+                autocomplete: "current-password", ..Field::default() }.render(&none))
+            p.check {
+                input type="checkbox" id="remember" name="remember" value="yes";
+                label for="remember" { "Remember me" }
+            }
+            button type="submit" { "Log in" }
+        }
+        @if app.is_open() { p { "No account yet? " a href="/register" { "Register" } "." } }
+    };
+    let title = if wrong.is_some() { "Error: Log in" } else { "Log in" };
+    layout::page(app, visit, title, &content)
+}

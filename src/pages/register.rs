@@ -1,0 +1,186 @@
+//! `/register`: making an account.
+
+use email_address::{EmailAddress, Options};
+use maud::{Markup, html};
+use rouille::{Request, Response};
+
+use super::form::{Field, Problems, summary};
+use super::{layout, login};
+use crate::app::App;
+use crate::error::Error;
+use crate::events::event;
+use crate::http::form::Form;
+use crate::passwords::{self, Password};
+use crate::sessions::Flash;
+use crate::users;
+use crate::visit::Visit;
+
+const ALREADY_LOGGED_IN: &str = "You are already logged in.";
+const EMAIL_TAKEN: &str = "Email already registered. Log in instead.";
+const NAME_MISSING: &str = "Enter your";
+const NAME_TOO_LONG: &str = "Use at most 100 characters.";
+const NAME_ODD: &str = "Use letters, blanks and punctuation only.";
+const EMAIL_MISSING: &str = "Enter your email address.";
+const EMAIL_ODD: &str = "Enter an email address like ada@example.org.";
+const EMAIL_TOO_LONG: &str = "Use an email address of at most 254 characters.";
+const NOT_CONFIRMED: &str = "The two passwords are not the same.";
+const PASSWORD_HINT: &str = "At least 8 characters. A few uncommon words make a good one.";
+
+/// A name's most characters.
+const MAX_NAME_CHARS: usize = 100;
+
+/// An email address's most bytes (RFC 5321, 4.5.3.1.3).
+const MAX_EMAIL_BYTES: usize = 254;
+
+/// What was typed, but for the passwords.
+#[derive(Default)]
+struct Typed<'a> {
+    first_name: &'a str,
+    last_name: &'a str,
+    email: &'a str,
+}
+
+/// `GET /register`.
+pub fn form(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response, Error> {
+    if visit.user().is_some() {
+        return already_logged_in(app, visit);
+    }
+    if !app.is_open() {
+        return Err(Error::RegistrationClosed);
+    }
+    Ok(page(app, visit, &Typed::default(), &Problems::new()))
+}
+
+/// `POST /register`.
+pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
+    if visit.user().is_some() {
+        return already_logged_in(app, visit);
+    }
+    if !app.is_open() {
+        return Err(Error::RegistrationClosed);
+    }
+    let form = Form::read(request, app.config.limits.max_body_bytes)?;
+    let typed = Typed {
+        first_name: form.field("first_name")?.trim(),
+        last_name: form.field("last_name")?.trim(),
+        email: form.field("email")?.trim(),
+    };
+    let password = Password::typed(form.field("password")?);
+    let mut problems = typed.problems();
+    let known = [typed.first_name, typed.last_name, typed.email];
+    problems.extend(password_problems(&form, &password, &known)?);
+    if !problems.is_empty() {
+        return Ok(page(app, visit, &typed, &problems).with_status_code(422));
+    }
+    store(app, visit, &typed, &password)
+}
+
+/// Stores the user and logs them in, or leads who has an account to the login page.
+fn store(
+    app: &App,
+    visit: &mut Visit,
+    typed: &Typed,
+    password: &Password,
+) -> Result<Response, Error> {
+    let &Typed { first_name, last_name, email } = typed;
+    app.throttle.registration(visit.ip).inspect_err(|_| {
+        event("registration-throttled", visit.ip, &[("email", email)]);
+    })?;
+    let hash = app.passwords.hash(password)?;
+    let Some(user) = users::add(&app.database, (first_name, last_name), email, &hash)? else {
+        visit.flash(app, Flash::Alert(EMAIL_TAKEN.to_owned()))?;
+        return Ok(Response::redirect_303("/login"));
+    };
+    event("registration", visit.ip, &[("email", email)]);
+    visit.log_in(app, user, false)?;
+    let welcome = format!("Welcome, {first_name}! Your account was created.");
+    visit.flash(app, Flash::Notice(welcome))?;
+    Ok(Response::redirect_303(login::HOME))
+}
+
+/// What is wrong with a new password and its confirmation, given what a guesser would know.
+pub fn password_problems(
+    form: &Form,
+    password: &Password,
+    known: &[&str],
+) -> Result<Problems, Error> {
+    let mut problems = Problems::new();
+    problems.extend(password.weakness(known).map(|text| ("password", text)));
+    if form.field("confirm")? != form.field("password")? {
+        problems.push(("confirm", NOT_CONFIRMED.to_owned()));
+    }
+    Ok(problems)
+}
+
+/// The two fields for a new password.
+pub fn password_fields(problems: &Problems) -> Markup {
+    let new_password = Field {
+        kind: "password",
+        autocomplete: "new-password",
+        min: Some(passwords::MIN_CHARS),
+        max: Some(passwords::MAX_BYTES),
+        ..Field::default()
+    };
+    html! {
+        (Field { name: "password", label: "New password", hint: Some(PASSWORD_HINT), ..new_password }
+            .render(problems))
+        (Field { name: "confirm", label: "New password again", hint: None, ..new_password }
+            .render(problems))
+    }
+}
+
+impl Typed<'_> {
+    fn problems(&self) -> Problems {
+        let first = name_problem(self.first_name, "first name").map(|text| ("first_name", text));
+        let last = name_problem(self.last_name, "last name").map(|text| ("last_name", text));
+        let email = email_problem(self.email).map(|text| ("email", text.to_owned()));
+        [first, last, email].into_iter().flatten().collect()
+    }
+}
+
+fn name_problem(name: &str, label: &str) -> Option<String> {
+    if name.is_empty() {
+        Some(format!("{NAME_MISSING} {label}."))
+    } else if name.chars().count() > MAX_NAME_CHARS {
+        Some(NAME_TOO_LONG.to_owned())
+    } else {
+        name.contains(char::is_control).then(|| NAME_ODD.to_owned())
+    }
+}
+
+fn email_problem(email: &str) -> Option<&'static str> {
+    let options = Options::default().without_display_text().without_domain_literal();
+    if email.is_empty() {
+        Some(EMAIL_MISSING)
+    } else if email.len() > MAX_EMAIL_BYTES {
+        Some(EMAIL_TOO_LONG)
+    } else {
+        EmailAddress::parse_with_options(email, options).is_err().then_some(EMAIL_ODD)
+    }
+}
+
+fn already_logged_in(app: &App, visit: &mut Visit) -> Result<Response, Error> {
+    visit.flash(app, Flash::Notice(ALREADY_LOGGED_IN.to_owned()))?;
+    Ok(Response::redirect_303(login::HOME))
+}
+
+fn page(app: &App, visit: &mut Visit, typed: &Typed, problems: &Problems) -> Response {
+    let text = Field { kind: "text", max: Some(MAX_NAME_CHARS), ..Field::default() };
+    let content = html! {
+        h1 { "Register" }
+        form method="post" action="/register" {
+            (summary(problems))
+            (Field { name: "first_name", label: "First name", autocomplete: "given-name",
+                value: typed.first_name, ..text }.render(problems))
+            (Field { name: "last_name", label: "Last name", autocomplete: "family-name",
+                value: typed.last_name, ..text }.render(problems))
+            (Field { name: "email", label: "Email", kind: "email", autocomplete: "email",
+                value: typed.email, max: Some(MAX_EMAIL_BYTES), ..Field::default() }.render(problems))
+            (password_fields(problems))
+            button type="submit" { "Register" }
+        }
+        p { "You have an account? " a href="/login" { "Log in" } "." }
+    };
+    let title = if problems.is_empty() { "Register" } else { "Error: Register" };
+    layout::page(app, visit, title, &content)
+}

@@ -1,0 +1,247 @@
+//! `/secret`: the members' files, the password, and where one is logged in.
+
+use std::time::SystemTime;
+
+use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use rouille::{Request, Response, ResponseBody};
+
+use super::form::{Field, Problems, summary};
+use super::{layout, register};
+use crate::app::App;
+use crate::authentication::authenticate;
+use crate::error::Error;
+use crate::events::event;
+use crate::files::{self, CHEAT_SHEET};
+use crate::http::form::Form;
+use crate::http::headers;
+use crate::passwords::Password;
+use crate::sessions::{Flash, Listed, Session, Which};
+use crate::users;
+use crate::visit::Visit;
+
+const PASSWORD_CHANGED: &str = "Your password was changed. Every other session was ended.";
+const WRONG_PASSWORD: &str = "That is not your current password.";
+const SESSION_ENDED: &str = "The session was ended.";
+const OTHERS_ENDED: &str = "All other sessions were ended.";
+const NO_SUCH_SESSION: &str = "That session had ended already.";
+
+/// `GET /secret`.
+pub fn show(
+    app: &App,
+    visit: &mut Visit,
+    _: &Request,
+    session: &Session,
+) -> Result<Response, Error> {
+    page(app, visit, session, &Problems::new())
+}
+
+/// `GET /download/{name}`.
+pub fn download(app: &App, visit: &mut Visit, _: &Request, _: &Session) -> Result<Response, Error> {
+    let name = visit.path.strip_prefix("/download/").unwrap_or_default();
+    let name = percent_decode_str(name).decode_utf8().map_err(|_| Error::NotFound)?;
+    let body = match &app.config.files {
+        Some(folder) => files::open(folder, &name)?.map(ResponseBody::from_file),
+        None => (name == CHEAT_SHEET.0).then(|| ResponseBody::from_string(CHEAT_SHEET.1)),
+    };
+    let data = body.ok_or(Error::NotFound)?;
+    Ok(Response { status_code: 200, headers: headers::attachment(&name), data, upgrade: None })
+}
+
+/// `POST /password`.
+pub fn change_password(
+    app: &App,
+    visit: &mut Visit,
+    request: &Request,
+    session: &Session,
+) -> Result<Response, Error> {
+    let form = Form::read(request, app.config.limits.max_body_bytes)?;
+    let current = Password::typed(form.field("current_password")?);
+    let password = Password::typed(form.field("password")?);
+    let user = &session.user;
+    let known = [&*user.first_name, &*user.last_name, &*user.email];
+    let mut problems = register::password_problems(&form, &password, &known)?;
+    if authenticate(app, &user.email, &current, visit.ip)?.is_none() {
+        problems.insert(0, ("current_password", WRONG_PASSWORD.to_owned()));
+    }
+    if !problems.is_empty() {
+        return Ok(page(app, visit, session, &problems)?.with_status_code(422));
+    }
+    let hash = app.passwords.hash(&password)?;
+    let ended = users::set_password(&app.database, user.uid, &hash)?;
+    app.sessions.forget(user.uid, &ended);
+    event("password-changed", visit.ip, &[("email", &user.email)]);
+    visit.log_in(app, (**user).clone(), false)?;
+    visit.flash(app, Flash::Notice(PASSWORD_CHANGED.to_owned()))?;
+    Ok(Response::redirect_303("/secret"))
+}
+
+/// `POST /sessions/end`.
+pub fn end_session(
+    app: &App,
+    visit: &mut Visit,
+    request: &Request,
+    session: &Session,
+) -> Result<Response, Error> {
+    let form = Form::read(request, app.config.limits.max_body_bytes)?;
+    let (which, done) = match form.field("session")? {
+        "others" => (Which::AllBut(session.number), OTHERS_ENDED),
+        number => {
+            let number = number.parse();
+            let cause = "field \"session\" is neither a number nor \"others\"";
+            (Which::Only(number.map_err(|_| Error::BadRequest(cause.to_owned()))?), SESSION_ENDED)
+        }
+    };
+    let ended = app.sessions.end_of(session.user.uid, which)?;
+    event(
+        "sessions-ended",
+        visit.ip,
+        &[("email", &session.user.email), ("count", &ended.to_string())],
+    );
+    visit.flash(
+        app,
+        match which {
+            Which::Only(_) if ended == 0 => Flash::Alert(NO_SUCH_SESSION.to_owned()),
+            _ => Flash::Notice(done.to_owned()),
+        },
+    )?;
+    Ok(Response::redirect_303("/secret"))
+}
+
+fn page(
+    app: &App,
+    visit: &mut Visit,
+    session: &Session,
+    problems: &Problems,
+) -> Result<Response, Error> {
+    let files = match &app.config.files {
+        Some(folder) => files::list(folder)?,
+        None => vec![(CHEAT_SHEET.0.to_owned(), CHEAT_SHEET.1.len() as u64)],
+    };
+    let sessions = app.sessions.list(session.user.uid)?;
+    let content = html! {
+        h1 { "Hello, " (session.user.full_name()) "!" }
+        section aria-labelledby="files" {
+            h2 #files { "Files" }
+            (file_list(&files))
+        }
+        section aria-labelledby="change-password" {
+            h2 #change-password { "Password" }
+            (password_form(session, problems))
+        }
+        section aria-labelledby="sessions" {
+            h2 #sessions { "Your sessions" }
+            (session_list(&sessions, session.number))
+        }
+    };
+    let title = if problems.is_empty() { "Secret" } else { "Error: Secret" };
+    Ok(layout::page(app, visit, title, &content))
+}
+
+fn file_list(files: &[(String, u64)]) -> Markup {
+    html! {
+        @if files.is_empty() { p { "There are no files yet." } }
+        ul.files {
+            @for (name, bytes) in files {
+                li {
+                    a href={ "/download/" (utf8_percent_encode(name, NON_ALPHANUMERIC)) } download {
+                        (name)
+                    }
+                    " " span.hint { (size(*bytes)) }
+                }
+            }
+        }
+    }
+}
+
+fn password_form(session: &Session, problems: &Problems) -> Markup {
+    html! {
+        form method="post" action="/password" {
+            (summary(problems))
+            // Tells password managers whose password this is.
+            input type="email" name="username" value=(session.user.email) autocomplete="username" hidden;
+            (Field { name: "current_password", label: "Current password", kind: "password",
+                autocomplete: "current-password", ..Field::default() }.render(problems))
+            (register::password_fields(problems))
+            button type="submit" { "Change password" }
+        }
+    }
+}
+
+fn session_list(sessions: &[Listed], this: i64) -> Markup {
+    html! {
+        ul.sessions {
+            @for session in sessions {
+                li {
+                    div {
+                        strong { (browser(&session.user_agent)) }
+                        " from " (session.ip)
+                        @if session.number == this { " " span.this { "this one" } }
+                        p.hint {
+                            "Began " (time(session.created_at)) ", last seen " (time(session.last_seen_at))
+                        }
+                    }
+                    @if session.number != this { (end_button(session.number, "End")) }
+                }
+            }
+        }
+        @if sessions.len() > 1 { (end_button("others", "End all other sessions")) }
+    }
+}
+
+fn end_button(session: impl maud::Render, text: &str) -> Markup {
+    html! {
+        form method="post" action="/sessions/end" {
+            button.quiet type="submit" name="session" value=(session) { (text) }
+        }
+    }
+}
+
+/// A time in UTC, to the minute.
+fn time(time: SystemTime) -> Markup {
+    let rfc3339 = humantime::format_rfc3339_seconds(time).to_string();
+    let words = rfc3339.get(..16).unwrap_or_default().replace('T', " ");
+    html! { time datetime=(rfc3339) { (words) " UTC" } }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        _ => format!("{} MB", bytes.div_ceil(1_000_000)),
+    }
+}
+
+/// What people call a browser that calls itself `user_agent`. Browsers name those they are like,
+/// too, so the order matters.
+fn browser(user_agent: &str) -> String {
+    let first = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(sign, _)| user_agent.contains(sign)).map(|(_, name)| *name)
+    };
+    let browser = first(&[
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("SamsungBrowser", "Samsung Internet"),
+        ("Firefox", "Firefox"),
+        ("FxiOS", "Firefox"),
+        ("Chrome", "Chrome"),
+        ("CriOS", "Chrome"),
+        ("Safari", "Safari"),
+        ("curl", "curl"),
+    ]);
+    let system = first(&[
+        ("Windows", "Windows"),
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Mac OS", "a Mac"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(name), None) => name.to_owned(),
+        (None, Some(system)) => format!("A browser on {system}"),
+        (None, None) => "An unknown browser".to_owned(),
+    }
+}

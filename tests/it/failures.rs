@@ -1,0 +1,69 @@
+//! What happens when something breaks.
+
+use doorward::{App, Config, Error};
+use rouille::Response;
+
+use crate::browser::{Browser, Page};
+use crate::site::{PASSWORD, Site, handler, log_in, register};
+
+#[test]
+fn asvs_16_5_2_a_lost_database_is_a_503_page_and_service_returns_with_it() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    site.database().set_reachable(false);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+
+    for path in ["/", "/secret", "/login"] {
+        let page = ada.get(path);
+        assert_eq!(page.status, 503, "{path}");
+        assert!(page.header("Retry-After").is_some());
+        let text = page.text();
+        assert!(
+            !text.contains("Ada") && !text.contains("Log in"),
+            "nobody knows who this is: {text}"
+        );
+    }
+    assert_eq!(ada.get("/healthz").status, 503);
+    let mut stranger = Browser::new(&app);
+    assert_eq!(stranger.get("/").status, 200, "a stranger without a cookie needs no database");
+    let fields = [("email", "ada@example.org"), ("password", PASSWORD)];
+    let page = stranger.post("/login", &fields);
+    assert_eq!(page.status, 503);
+    assert!(!page.text().contains("Incorrect"));
+
+    site.database().set_reachable(true);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while ada.get("/secret").status != 200 {
+        assert!(std::time::Instant::now() < until, "service returns");
+    }
+    assert_eq!(log_in(&mut stranger, "ada@example.org", PASSWORD).status, 303);
+}
+
+#[test]
+fn asvs_16_5_4_a_panic_is_a_500_page_that_says_nothing_of_it() {
+    let site = Site::new();
+    let request = rouille::Request::fake_http("GET", "/", vec![], vec![]);
+    let response: Response = site.app.guarded(&request, || panic!("the cause"));
+    let page = Page::new(response);
+    assert_eq!(page.status, 500);
+    assert!(!page.html().contains("the cause"));
+    assert!(page.header("Content-Security-Policy").is_some());
+    assert_eq!(Browser::new(&handler(&site.app)).get("/").status, 200);
+}
+
+#[test]
+fn no_database_at_the_start_is_an_error_that_names_the_setting() {
+    for (url, is_setting) in [
+        ("", true),
+        ("mysql://", true),
+        ("postgres://127.0.0.1:1/none", false),
+        ("host=/nowhere", false),
+    ] {
+        let error = App::new(Config::new(url)).err().expect("an error");
+        assert_eq!(matches!(error, Error::Setting(..)), is_setting, "{error}");
+        let line = error.to_string();
+        assert!(line.contains("DATABASE_URL") && !line.contains('\n'), "{line}");
+    }
+}

@@ -1,0 +1,130 @@
+//! The members' folder.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::browser::Browser;
+use crate::site::{Site, handler, register};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("doorward-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn members_see_and_download_every_plain_file_under_its_right_name() {
+    let folder = Folder::new("names");
+    let names = [
+        ("plain.txt", "plain.txt", "text/plain; charset=utf-8"),
+        ("with blanks.pdf", "with blanks.pdf", "application/pdf"),
+        ("say \"hi\".txt", "say _hi_.txt", "text/plain; charset=utf-8"),
+        ("100%.csv", "100_.csv", "text/csv"),
+        ("naïve Übung.txt", "na_ve _bung.txt", "text/plain; charset=utf-8"),
+        ("日本.bin", "__.bin", "application/octet-stream"),
+        ("a;b=c'd&e?f#g", "a;b=c'd&e?f#g", "application/octet-stream"),
+    ];
+    for (name, ..) in names {
+        fs::write(folder.0.join(name), name).unwrap();
+    }
+    let site = Site::with(|config| config.files = Some(folder.0.clone()));
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    let secret = register(&mut ada, "Ada", "ada@example.org");
+    assert_eq!(secret.texts(".files a").len(), names.len());
+    for (name, ascii, content_type) in names {
+        let exact = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
+        let link = secret.attributes(".files a", "href").into_iter().find(|l| l.ends_with(&exact));
+        let file = ada.get(&link.expect(name));
+        assert_eq!((file.status, file.bytes), (200, name.as_bytes().to_vec()));
+        let header = |wanted| file.headers.iter().find(|(n, _)| n == wanted).unwrap().1.as_str();
+        let disposition = format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{exact}");
+        assert_eq!(header("Content-Disposition"), disposition);
+        assert!(header("Content-Type").starts_with(content_type), "{name}");
+        assert_eq!(header("Cache-Control"), "no-store");
+    }
+}
+
+#[test]
+fn asvs_13_4_3_nothing_but_plain_files_of_the_folder_is_listed_or_given_out() {
+    let folder = Folder::new("bounds");
+    let outside = Folder::new("outside");
+    fs::write(outside.0.join("key"), "secret").unwrap();
+    fs::write(folder.0.join("file.txt"), "hello").unwrap();
+    fs::write(folder.0.join(".htpasswd"), "secret").unwrap();
+    fs::create_dir(folder.0.join("sub")).unwrap();
+    fs::write(folder.0.join("sub/inner.txt"), "secret").unwrap();
+    symlink(outside.0.join("key"), folder.0.join("link")).unwrap();
+    symlink(&outside.0, folder.0.join("linked")).unwrap();
+    let site = Site::with(|config| config.files = Some(folder.0.clone()));
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    let secret = register(&mut ada, "Ada", "ada@example.org");
+    assert_eq!(secret.texts(".files a"), ["file.txt"]);
+    let outside = outside.0.file_name().unwrap().to_str().unwrap();
+    for path in [
+        ".htpasswd",
+        "sub",
+        "sub/inner.txt",
+        "sub%2Finner.txt",
+        "link",
+        "linked/key",
+        "",
+        ".",
+        "..",
+        "%2e%2e",
+        "../file.txt",
+        "..%2Ffile.txt",
+        "%2Fetc%2Fpasswd",
+        "/etc/passwd",
+        "file.txt%00",
+        "file.txt/",
+        "%FF",
+        "..%5Cfile.txt",
+        "nothing.txt",
+        "%252e%252e",
+        &format!("..%2F{outside}%2Fkey"),
+    ] {
+        let page = ada.get(&format!("/download/{path}"));
+        assert_eq!(
+            (page.status, page.texts("h1")),
+            (404, vec!["There is no such page".into()]),
+            "{path}"
+        );
+    }
+    assert_eq!(ada.get("/download/file.txt").bytes, b"hello");
+    assert_eq!(ada.get("/download/%66ile.txt").bytes, b"hello");
+    let stranger = Browser::new(&app).get("/download/file.txt");
+    assert_eq!((stranger.status, stranger.bytes.len()), (303, 0));
+}
+
+#[test]
+fn a_folder_that_vanishes_is_a_500_page_and_the_log_names_it() {
+    let folder = Folder::new("vanishing");
+    let site = Site::with(|config| {
+        config.files = Some(folder.0.join("sub")).filter(|sub| {
+            fs::create_dir(sub).unwrap();
+            true
+        })
+    });
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    fs::remove_dir(folder.0.join("sub")).unwrap();
+    let page = ada.get("/secret");
+    assert_eq!(page.status, 500);
+    assert!(!page.html().contains("vanishing"), "the page does not name it");
+}

@@ -1,0 +1,13 @@
+//! The whole application, tested from outside: through simulated requests, and through sockets
+//! where sockets are the subject, on a real PostgreSQL.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
+mod browser;
+mod cross_origin;
+mod failures;
+mod files;
+mod forms;
+mod next;
+mod pages;
+mod sessions;
+mod site;

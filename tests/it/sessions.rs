@@ -1,0 +1,299 @@
+//! Where sessions are made, how long they last, and where they die.
+
+use std::collections::HashSet;
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::browser::Browser;
+use crate::site::{PASSWORD, Site, handler, log_in, register};
+
+const NAME: &str = "doorward";
+
+fn is_in(browser: &mut Browser) -> bool {
+    browser.get("/secret").status == 200
+}
+
+fn remember(browser: &mut Browser, email: &str) {
+    let form = browser.get("/login").form("/login");
+    let typed = [("Email", email), ("Password", PASSWORD), ("Remember me", "yes")];
+    assert_eq!(browser.submit(form, &typed).status, 303);
+}
+
+#[test]
+fn asvs_7_2_4_a_login_replaces_the_session_id_and_the_old_one_is_dead() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let first = ada.jar[NAME].clone();
+    ada.post("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]);
+    assert_ne!(ada.jar[NAME], first);
+    let mut thief = Browser::new(&app);
+    thief.jar.insert(NAME.to_owned(), first);
+    assert!(is_in(&mut ada) && !is_in(&mut thief));
+}
+
+#[test]
+fn asvs_7_2_1_and_7_2_4_an_id_that_the_server_did_not_issue_is_never_adopted() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    for planted in ["0".repeat(64), "x".to_owned(), "'; DROP TABLE sessions; --".to_owned()] {
+        let mut victim = Browser::new(&app);
+        victim.jar.insert(NAME.to_owned(), planted.clone());
+        assert!(!is_in(&mut victim));
+        assert_ne!(victim.jar[NAME], planted, "the flash came with an id of ours");
+        victim.jar.insert(NAME.to_owned(), planted.clone());
+        victim.post("/login", &[("email", "ada@example.org"), ("password", PASSWORD)]);
+        assert_ne!(victim.jar[NAME], planted);
+        let mut attacker = Browser::new(&app);
+        attacker.jar.insert(NAME.to_owned(), planted);
+        assert!(is_in(&mut victim) && !is_in(&mut attacker));
+    }
+}
+
+#[test]
+fn asvs_7_2_3_a_hundred_thousand_ids_are_long_and_none_is_there_twice() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut seen = HashSet::new();
+    for _ in 0..100_000 {
+        let page = Browser::new(&app).get("/secret");
+        let cookie = page.header("Set-Cookie").unwrap();
+        let id = cookie.strip_prefix("doorward=").unwrap().split(';').next().unwrap();
+        assert!(id.len() == 64 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+        assert!(seen.insert(id.to_owned()));
+    }
+}
+
+#[test]
+fn asvs_7_4_1_a_logged_out_id_is_a_strangers_here_and_within_a_second_everywhere() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let twin = site.twin();
+    let twin = handler(&twin);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let mut replay = Browser::new(&app);
+    replay.jar = ada.jar.clone();
+    let mut elsewhere = Browser::new(&twin);
+    elsewhere.jar = ada.jar.clone();
+    assert!(is_in(&mut elsewhere), "another process finds the session in the table");
+    ada.post("/logout", &[]);
+    assert!(!is_in(&mut replay));
+    replay.jar = elsewhere.jar.clone();
+    sleep(Duration::from_millis(1_050));
+    assert!(!is_in(&mut elsewhere));
+}
+
+#[test]
+fn a_restart_logs_nobody_out() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let restarted = site.twin();
+    let app = handler(&restarted);
+    let mut later = Browser::new(&app);
+    later.jar = ada.jar;
+    assert!(is_in(&mut later));
+}
+
+#[test]
+fn asvs_7_4_2_a_deleted_user_is_a_stranger_within_a_second() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    site.sql().batch_execute("DELETE FROM users").unwrap();
+    sleep(Duration::from_millis(1_050));
+    assert!(!is_in(&mut ada));
+    assert_eq!(site.count("SELECT count(*) FROM sessions"), 0);
+}
+
+#[test]
+fn a_changed_name_is_seen_within_a_second() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    site.sql().batch_execute("UPDATE users SET first_name = 'Augusta'").unwrap();
+    sleep(Duration::from_millis(1_050));
+    assert_eq!(ada.get("/secret").texts("h1"), ["Hello, Augusta Lovelace!"]);
+}
+
+#[test]
+fn asvs_7_3_1_an_idle_session_ends_and_a_used_one_does_not() {
+    let site = Site::with(|config| config.session_idle = Duration::from_secs(4));
+    let app = handler(&site.app);
+    let (mut busy, mut idle, mut remembered) =
+        (Browser::new(&app), Browser::new(&app), Browser::new(&app));
+    register(&mut busy, "Ada", "ada@example.org");
+    log_in(&mut idle, "ada@example.org", PASSWORD);
+    remember(&mut remembered, "ada@example.org");
+    for _ in 0..6 {
+        sleep(Duration::from_secs(1));
+        assert!(is_in(&mut busy), "each click starts the time anew");
+    }
+    assert!(!is_in(&mut idle));
+    assert!(is_in(&mut remembered), "which has a longer time");
+}
+
+#[test]
+fn asvs_7_3_2_no_click_stretches_the_lifetime() {
+    let site = Site::with(|config| {
+        config.session_lifetime = Duration::from_secs(3);
+        config.session_remembered = Duration::from_secs(5);
+    });
+    let app = handler(&site.app);
+    let (mut ada, mut remembered) = (Browser::new(&app), Browser::new(&app));
+    register(&mut ada, "Ada", "ada@example.org");
+    remember(&mut remembered, "ada@example.org");
+    for _ in 0..4 {
+        sleep(Duration::from_secs(1));
+        is_in(&mut ada);
+        assert!(is_in(&mut remembered));
+    }
+    assert!(!is_in(&mut ada));
+    sleep(Duration::from_secs(3));
+    assert!(!is_in(&mut remembered));
+}
+
+#[test]
+fn remember_me_gives_the_cookie_thirty_days_and_without_it_it_goes_with_the_browser() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let plain = [("email", "ada@example.org"), ("password", PASSWORD)];
+    let cookie = |page: &crate::browser::Page| page.header("Set-Cookie").unwrap().to_owned();
+    assert!(!cookie(&ada.post("/login", &plain)).contains("Max-Age"));
+    let ticked = [&plain[..], &[("remember", "yes")]].concat();
+    assert!(cookie(&ada.post("/login", &ticked)).contains("; Max-Age=2592000"));
+}
+
+#[test]
+fn asvs_7_4_3_and_6_2_3_a_new_password_needs_the_old_one_and_ends_every_other_session() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let (mut ada, mut other) = (Browser::new(&app), Browser::new(&app));
+    register(&mut ada, "Ada", "ada@example.org");
+    log_in(&mut other, "ada@example.org", PASSWORD);
+    let old = ada.jar[NAME].clone();
+    let new = "kestrel 55 obelisk mango";
+    let mut change = |current: &str, password: &str, confirm: &str| {
+        let form = ada.get("/secret").form("/password");
+        let typed = [
+            ("Current password", current),
+            ("New password", password),
+            ("New password again", confirm),
+        ];
+        ada.submit(form, &typed)
+    };
+    let wrong = change("wrong", new, new);
+    assert_eq!(wrong.status, 422);
+    assert_eq!(wrong.texts("#current_password-error"), ["That is not your current password."]);
+    let weak = change(PASSWORD, "lovelace1", "lovelace1");
+    assert_eq!((weak.status, weak.texts("#password-error").len()), (422, 1));
+    let unlike = change(PASSWORD, new, "kestrel 55 obelisk mangO");
+    assert_eq!((unlike.status, unlike.texts("#confirm-error").len()), (422, 1));
+    assert!(is_in(&mut other), "nothing has changed so far");
+
+    assert_eq!(change(PASSWORD, new, new).location(), "/secret");
+    assert!(!is_in(&mut other));
+    let page = ada.get("/secret");
+    assert!(page.texts("[role=status]")[0].starts_with("Your password was changed."));
+    assert_ne!(ada.jar[NAME], old);
+    let mut thief = Browser::new(&app);
+    thief.jar.insert(NAME.to_owned(), old);
+    assert!(!is_in(&mut thief));
+    assert_eq!(log_in(&mut Browser::new(&app), "ada@example.org", PASSWORD).status, 401);
+    assert_eq!(log_in(&mut Browser::new(&app), "ada@example.org", new).status, 303);
+}
+
+#[test]
+fn asvs_7_5_2_users_see_their_sessions_and_end_them() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    ada.headers.push((
+        "User-Agent".to_owned(),
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
+    ));
+    register(&mut ada, "Ada", "ada@example.org");
+    let mut others: Vec<_> =
+        (1..=3).map(|n| Browser::new(&app).at(&format!("192.0.2.{n}"))).collect();
+    others.iter_mut().for_each(|other| drop(log_in(other, "ada@example.org", PASSWORD)));
+
+    let page = ada.get("/secret");
+    assert_eq!(page.texts(".sessions > li").len(), 4);
+    let this = page.texts(".sessions > li:has(.this)");
+    assert!(this[0].contains("Firefox on Linux") && this[0].contains("203.0.113.7"), "{this:?}");
+    assert_eq!(page.attributes(".sessions time", "datetime").len(), 8);
+
+    let ends = page.attributes(".sessions button[name=session]", "value");
+    assert_eq!(ends.len(), 3, "one for each other session");
+    let done = ada.post("/sessions/end", &[("session", &ends[0])]);
+    assert_eq!(ada.follow(done).texts("[role=status]"), ["The session was ended."]);
+    assert_eq!(others.iter_mut().filter_map(|other| is_in(other).then_some(())).count(), 2);
+    let again = ada.post("/sessions/end", &[("session", &ends[0])]);
+    assert_eq!(ada.follow(again).texts("[role=alert]"), ["That session had ended already."]);
+
+    let form = ada.get("/secret").form_with("/sessions/end", "End all other sessions");
+    ada.submit(form, &[]);
+    assert!(others.iter_mut().all(|other| !is_in(other)));
+    assert_eq!(ada.get("/secret").texts(".sessions > li").len(), 1);
+    assert_eq!(ada.post("/sessions/end", &[("session", "x")]).status, 400);
+}
+
+#[test]
+fn asvs_8_2_2_nobody_ends_another_users_session() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let (mut ada, mut eve) = (Browser::new(&app), Browser::new(&app));
+    register(&mut ada, "Ada", "ada@example.org");
+    register(&mut eve, "Eve", "eve@example.org");
+    let own = "SELECT number FROM sessions JOIN users USING (uid) WHERE first_name = 'Ada'";
+    let number = site.count(own).to_string();
+    let done = eve.post("/sessions/end", &[("session", &number)]);
+    assert_eq!(eve.follow(done).texts("[role=alert]"), ["That session had ended already."]);
+    eve.post("/sessions/end", &[("session", "others")]);
+    sleep(Duration::from_millis(1_050));
+    assert!(is_in(&mut ada) && is_in(&mut eve));
+}
+
+#[test]
+fn a_hash_of_lower_cost_is_replaced_at_the_next_login() {
+    let site = Site::new();
+    register(&mut Browser::new(&handler(&site.app)), "Ada", "ada@example.org");
+    let cost =
+        || -> String { site.sql().query_one("SELECT pwdhash FROM users", &[]).unwrap().get(0) };
+    assert!(cost().starts_with("$2b$04$"));
+    let mut config = crate::site::config(&site.url);
+    config.bcrypt_cost = 5;
+    let costlier = doorward::App::new(config).unwrap();
+    let app = handler(&costlier);
+    assert_eq!(log_in(&mut Browser::new(&app), "ada@example.org", "wrong").status, 401);
+    assert!(cost().starts_with("$2b$04$"));
+    assert_eq!(log_in(&mut Browser::new(&app), "ada@example.org", PASSWORD).status, 303);
+    assert!(cost().starts_with("$2b$05$"));
+    assert_eq!(log_in(&mut Browser::new(&app), "ada@example.org", PASSWORD).status, 303);
+}
+
+#[test]
+fn a_flood_of_strangers_pushes_out_the_oldest_strangers_and_no_login() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let mut first = Browser::new(&app);
+    first.get("/secret");
+    for _ in 0..10_000 {
+        Browser::new(&app).get("/secret");
+    }
+    let mut last = Browser::new(&app);
+    last.get("/secret");
+    assert!(first.get("/login").texts(".flash").is_empty());
+    assert_eq!(last.get("/login").texts(".flash").len(), 1);
+    assert!(is_in(&mut ada));
+}
