@@ -26,9 +26,39 @@ clean: ## deletes what was built, and the kept PostgreSQL cluster with every use
 	cargo clean
 	sql/cluster remove
 
+PREFIX ?= /usr/local
+PROGRAM := $(TARGET)/release/doorward
+
+install: $(PROGRAM) units ## installs program, service and settings; PREFIX=/usr/local and DESTDIR= say where
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/doorward
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(UNITS)/doorward.service $(UNITS)/doorward.socket
+	[ -e $(DESTDIR)/etc/doorward.env ] || install -D -m 640 $(UNITS)/doorward.env $(DESTDIR)/etc/doorward.env
+
+deb: PREFIX = /usr
+deb: $(PROGRAM) units ## packs the same for Debian and Ubuntu, in target/debian
+	@sql/cluster need dpkg-shlibdeps dpkg-dev
+	@command -v cargo-deb $(TOOLS)/bin/cargo-deb >/dev/null || cargo install --locked --root $(TOOLS) cargo-deb
+	PATH="$$PATH:$(TOOLS)/bin" cargo deb --no-build --no-strip
+
+# `sudo make install` finds the program built, and needs no cargo.
+$(PROGRAM): Cargo.toml Cargo.lock $(shell find src sql -type f)
+	$(MAKE) tools
+	cargo build --release
+	touch $@
+
+# The blocks of README.md, for their place in PREFIX.
+UNITS := $(TARGET)/units
+TOOLS := $(TARGET)/tools
+units:
+	@mkdir -p $(UNITS)
+	@for name in doorward.service doorward.socket doorward.env; do \
+		awk -v name=$$name '/^```/ { on = !on && $$2 == name; next } on' README.md | \
+		sed 's:/usr/local/bin/:$(PREFIX)/bin/:' >$(UNITS)/$$name && [ -s $(UNITS)/$$name ] || exit 1; \
+	done
+
 # rustc links with cc, and some crates compile C.
 tools:
 	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust, see https://rustup.rs' >&2; exit 1; }
 	@sql/cluster need cc gcc libc6-dev
 
-.PHONY: help run test browser-test check clean tools
+.PHONY: help run test browser-test check clean install deb units tools

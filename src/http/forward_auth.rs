@@ -26,9 +26,10 @@ pub fn deny(request: &Request) -> Response {
         .with_additional_header("Location", next::login_url(original))
 }
 
-/// A header value: as it is, or percent-encoded if not all of it is printable ASCII.
+/// A header value: as it is, or percent-encoded if not all of it is printable ASCII. So is one with
+/// a percent sign, or who decodes them all could take one member for another.
 fn ascii(value: &str) -> String {
-    if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%') {
         value.to_owned()
     } else {
         utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()

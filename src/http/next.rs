@@ -5,6 +5,10 @@ use std::fmt;
 use form_urlencoded::byte_serialize;
 use url::Url;
 
+/// The longest path and query that a login leads back to. Encoded three bytes for one, it still fits
+/// into one header and one request line of any server.
+const MAX_BYTES: usize = 2000;
+
 /// A path on this site, with its query, safe to redirect to. Only [`ReturnPath::parse`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnPath(String);
@@ -34,8 +38,12 @@ impl ReturnPath {
     }
 }
 
-/// The login page that leads to `target`, a path and query as the visitor asked for it.
+/// The login page that leads to `target`, a path and query as the visitor asked for it, unless that
+/// is too long.
 pub fn login_url(target: impl fmt::Display) -> String {
     let target = target.to_string();
+    if target.len() > MAX_BYTES {
+        return "/login".to_owned();
+    }
     format!("/login?next={}", byte_serialize(target.as_bytes()).collect::<String>())
 }

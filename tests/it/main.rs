@@ -9,5 +9,8 @@ mod files;
 mod forms;
 mod next;
 mod pages;
+mod programs;
+mod proxies;
+mod readme;
 mod sessions;
 mod site;

@@ -1,0 +1,267 @@
+//! nginx and Caddy, the real ones, with what README.md says to write into their files: in front of
+//! the server, and as a door in front of another site.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rouille::Response;
+
+use crate::browser::Browser;
+use crate::programs::{Answer, Folder, Running, Server, free_port, run};
+use crate::readme::block;
+use crate::site::{PASSWORD, Site, handler, register};
+
+const MEMBERS: &str = "members.example.org";
+const WIKI: &str = "wiki.example.org";
+
+/// Everything behind the proxy: the server, and the site that it keeps the door of.
+struct Behind {
+    site: Arc<Site>,
+    doorward: Option<Server>,
+    wiki: Server,
+    /// How many requests got through to the wiki.
+    let_in: Arc<AtomicUsize>,
+}
+
+impl Behind {
+    fn new() -> Behind {
+        let site = Arc::new(Site::with(|config| {
+            config.public_url = Some(format!("https://{MEMBERS}").parse().unwrap());
+            config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        }));
+        let doorward = Some(serve(&site));
+        let let_in = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&let_in);
+        // It answers with the head of the request, as far as it reached it.
+        let wiki = Server::start(&crate::site::config(""), move |request| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let headers = request.headers().map(|(name, value)| format!("{name}: {value}\n"));
+            let headers: String = headers.collect();
+            Response::text(format!("{} {}\n{headers}", request.method(), request.raw_url()))
+        });
+        Behind { site, doorward, wiki, let_in }
+    }
+
+    /// A configuration in which only ports are other than in README.md.
+    fn fit(&self, text: &str) -> String {
+        let doorward = self.doorward.as_ref().unwrap().port;
+        text.replace("127.0.0.1:8080", &format!("127.0.0.1:{doorward}"))
+            .replace("127.0.0.1:3000", &format!("127.0.0.1:{}", self.wiki.port))
+    }
+}
+
+fn serve(site: &Arc<Site>) -> Server {
+    let (config, site) = (config_of(site), Arc::clone(site));
+    Server::start(&config, move |request| site.app.handle(request))
+}
+
+fn config_of(site: &Site) -> doorward::Config {
+    let mut config = crate::site::config(&site.url);
+    config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    config
+}
+
+/// Puts README.md's snippet and `sites` into the folder of an nginx, and starts it.
+fn nginx(folder: &Folder, sites: &[&str]) -> (Running, u16) {
+    let port = free_port();
+    folder.write("snippets/doorward.conf", &block("snippets/doorward.conf"));
+    let key = folder.path("key.pem");
+    let certificate = folder.path("certificate.pem");
+    let subject = ["-subj", "/CN=members.example.org", "-days", "2", "-nodes"];
+    let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+    let request = Command::new("openssl")
+        .args(["req", "-x509", "-keyout", &key, "-out", &certificate])
+        .args(new.iter().chain(&subject))
+        .output();
+    assert!(request.expect("openssl").status.success());
+    for (number, site) in sites.iter().enumerate() {
+        let site: String = site
+            .lines()
+            .map(|line| match line.trim().split(' ').next() {
+                Some("ssl_certificate") => format!("ssl_certificate {certificate};\n"),
+                Some("ssl_certificate_key") => format!("ssl_certificate_key {key};\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let site = site.replace("listen 443", &format!("listen 127.0.0.1:{port}"));
+        folder.write(&format!("conf.d/{number}.conf"), &site);
+    }
+    let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {};", folder.path(kind)));
+    let main = format!(
+        "daemon off; master_process off; pid {}; error_log stderr;
+         events {{}}
+         http {{ access_log off; {} include conf.d/*.conf; }}",
+        folder.path("pid"),
+        places.join(" ")
+    );
+    let main = folder.write("nginx.conf", &main);
+    let command = || {
+        let mut command = Command::new("nginx");
+        command.args(["-e", "stderr", "-p", folder.0.to_str().unwrap(), "-c", &main]);
+        command
+    };
+    let verdict = run(command().arg("-t"));
+    assert!(!verdict.contains("[warn]"), "{verdict}");
+    (Running::start(&mut command(), &folder.path("log")).listening(port), port)
+}
+
+/// Starts a Caddy with README.md's Caddyfile, certificates of its own making and no other change.
+fn caddy(folder: &Folder, behind: &Behind) -> (Running, u16) {
+    let port = free_port();
+    let file = behind.fit(&block("Caddyfile"));
+    let options = format!(
+        "{{\n\tadmin off\n\tlocal_certs\n\tskip_install_trust\n\tdefault_bind 127.0.0.1\n\
+         \thttp_port {}\n\thttps_port {port}\n}}\n",
+        free_port()
+    );
+    let file = folder.write("Caddyfile", &(options + &file));
+    let command = |what: &str| {
+        let mut command = Command::new("caddy");
+        let home = folder.0.to_str().unwrap();
+        command.args([what, "--config", &file, "--adapter", "caddyfile"]);
+        command.env("HOME", home).env("XDG_DATA_HOME", home).env("XDG_CONFIG_HOME", home);
+        command
+    };
+    run(&mut command("validate"));
+    (Running::start(&mut command("run"), &folder.path("log")).listening(port), port)
+}
+
+/// A visitor by curl, with a jar of cookies that knows of `Secure`, paths and hosts.
+struct Visitor {
+    jar: Folder,
+    port: u16,
+    options: Vec<String>,
+}
+
+impl Visitor {
+    fn new(port: u16) -> Visitor {
+        Visitor { jar: Folder::new(), port, options: Vec::new() }
+    }
+
+    fn ask(&self, host: &str, path: &str, options: &[&str]) -> Answer {
+        let (port, jar) = (self.port, self.jar.path("jar"));
+        let text = run(Command::new("curl")
+            .args(["-q", "-sSik", "--http1.1", "--path-as-is", "-b", &jar, "-c", &jar])
+            .args(["--resolve", &format!("{MEMBERS}:{port}:127.0.0.1")])
+            .args(["--resolve", &format!("{WIKI}:{port}:127.0.0.1")])
+            .args(&self.options)
+            .args(options)
+            .arg(format!("https://{host}:{port}{path}")));
+        let text = text.trim_start_matches("HTTP/1.1 100 Continue\r\n\r\n");
+        Answer::parse(text)
+    }
+
+    fn log_in(&self, host: &str, email: &str, next: &str) -> Answer {
+        let fields = [("email", email), ("password", PASSWORD), ("next", next)];
+        let fields = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.ask(host, "/login", &["-d", &fields])
+    }
+}
+
+/// The path and query that a redirect leads to, on `host`.
+fn target<'a>(answer: &'a Answer, host: &str, port: u16) -> &'a str {
+    assert_eq!(answer.status, 303, "{}\n{}", answer.head, answer.body);
+    let location = answer.header("Location").expect("a Location");
+    location.strip_prefix(&format!("https://{host}:{port}")).unwrap_or(location)
+}
+
+/// What the wiki saw under a name, however it is written.
+fn seen<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
+    let lines = answer.body.lines().filter_map(|line| line.split_once(": "));
+    let alike = |known: &str| known.replace('_', "-").eq_ignore_ascii_case(name);
+    lines.filter(|(known, _)| alike(known)).map(|(_, value)| value).collect()
+}
+
+const FORGED: [&str; 12] = [
+    "-HRemote-User: root@example.org",
+    "-HRemote-User: root@example.org",
+    "-HREMOTE-USER: root@example.org",
+    "-HRemote_User: root@example.org",
+    "-HRemote-Name: Root",
+    "-HRemote_Name: Root",
+    "-HRemote-Email: root@example.org",
+    "-Hremote_email: root@example.org",
+    "-HX-Forwarded-For: 198.51.100.9",
+    "-HX-Forwarded-Proto: http",
+    "-HX-Forwarded-Host: elsewhere.example.org",
+    "-HConnection: Remote-User, Remote-Email, Remote-Name",
+];
+
+/// The way of a stranger to a page behind the door, and what the page gets to know.
+fn a_door_that_holds(mut behind: Behind, port: u16) {
+    let app = handler(&behind.site.app);
+    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    register(&mut Browser::new(&app), "Zo\u{eb}", "zoe@example.org");
+    let page = "/a%20b/%C3%A9?x=1&y=%2F%26&z=a+b";
+
+    let ada = Visitor::new(port);
+    for options in [&[][..], &FORGED, &["-I"], &["-d", "x=1"]] {
+        let login = target(&ada.ask(WIKI, page, options), WIKI, port).to_owned();
+        assert!(login.starts_with("/login?next="), "{login}");
+        let form = ada.ask(WIKI, &login, &[]);
+        assert_eq!(form.status, 200);
+        let hidden = format!(r#"name="next" value="{}""#, page.replace('&', "&amp;"));
+        assert!(form.body.contains(&hidden), "{}", form.body);
+    }
+    for path in ["/", "/auth/", "//", "/x/../auth", "/login/../", "/%61uth", "/Login/x"] {
+        let status = ada.ask(WIKI, path, &FORGED).status;
+        assert!([303, 404].contains(&status), "{path}: {status}");
+    }
+    assert_eq!(behind.let_in.load(Ordering::Relaxed), 0, "no stranger got through");
+
+    assert_eq!(target(&ada.log_in(WIKI, "ada@example.org", page), WIKI, port), page);
+    for options in [&[][..], &FORGED, &["-d", "x=1"], &["-HCookie: a=1; __Host-doorward=x; b=2"]] {
+        let answer = ada.ask(WIKI, page, options);
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        let method = if options.contains(&"-d") { "POST" } else { "GET" };
+        assert!(answer.body.starts_with(&format!("{method} {page}\n")), "{}", answer.body);
+        assert_eq!(seen(&answer, "Remote-User"), ["ada@example.org"], "{}", answer.body);
+        assert_eq!(seen(&answer, "Remote-Email"), ["ada@example.org"]);
+        assert_eq!(seen(&answer, "Remote-Name"), ["Ada Lovelace"]);
+        assert_eq!(seen(&answer, "X-Forwarded-Proto"), [] as [&str; 0], "spent by the listener");
+        let jar = std::fs::read_to_string(ada.jar.path("jar")).unwrap();
+        let id = jar.split_whitespace().last().unwrap();
+        assert!(id.len() == 64 && !answer.body.contains(id), "the cookie stays: {}", answer.body);
+    }
+    let answer = ada.ask(WIKI, "/", &["-b", "a=1; b=2"]);
+    let cookie = seen(&answer, "Cookie").join("; ");
+    assert!(cookie.contains("a=1") && cookie.contains("b=2"), "{cookie}");
+    let chunked = ["-d", "x=1", "-HTransfer-Encoding: chunked", "-HExpect: 100-continue"];
+    assert!([200, 501].contains(&ada.ask(WIKI, "/", &chunked).status), "the door is not stuck");
+    assert_eq!(ada.ask(WIKI, "/", &["-I"]).status, 200);
+    assert_eq!(ada.ask(MEMBERS, "/secret", &[]).status, 303, "a login is for one host");
+
+    let zoe = Visitor::new(port);
+    assert_eq!(zoe.log_in(MEMBERS, "zoe@example.org", "").status, 303);
+    assert!(zoe.ask(MEMBERS, "/secret", &FORGED).body.contains("Zo\u{eb} Lovelace"));
+    assert_eq!(zoe.log_in(WIKI, "zoe@example.org", "/").status, 303);
+    assert_eq!(seen(&zoe.ask(WIKI, "/", &FORGED), "Remote-Name"), ["Zo%C3%AB%20Lovelace"]);
+    let forged = "SELECT count(*) FROM sessions WHERE host(ip) NOT IN ('127.0.0.1', '203.0.113.7')";
+    assert_eq!(behind.site.count(forged), 0, "addresses are the proxy's word");
+
+    let let_in = behind.let_in.load(Ordering::Relaxed);
+    behind.site.database().set_reachable(false);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert!(ada.ask(WIKI, "/", &[]).status >= 500, "no database, no way in");
+    behind.doorward = None;
+    assert!(ada.ask(WIKI, "/", &[]).status >= 500, "no doorward, no way in");
+    behind.site.database().set_reachable(true);
+    assert_eq!(behind.let_in.load(Ordering::Relaxed), let_in);
+}
+
+#[test]
+fn nginx_keeps_a_door_as_readme_says() {
+    let (folder, behind) = (Folder::new(), Behind::new());
+    let sites = ["conf.d/members.conf", "conf.d/wiki.conf"].map(|name| behind.fit(&block(name)));
+    let (_nginx, port) = nginx(&folder, &[&sites[0], &sites[1]]);
+    a_door_that_holds(behind, port);
+}
+
+#[test]
+fn caddy_keeps_a_door_as_readme_says() {
+    let (folder, behind) = (Folder::new(), Behind::new());
+    let (_caddy, port) = caddy(&folder, &behind);
+    a_door_that_holds(behind, port);
+}
