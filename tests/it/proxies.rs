@@ -194,6 +194,7 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
     let app = handler(&behind.site.app);
     register(&mut Browser::new(&app), "Ada", "ada@example.org");
     register(&mut Browser::new(&app), "Zo\u{eb}", "zoe@example.org");
+    register(&mut Browser::new(&app), "%41da", "eve@example.org");
     let page = "/a%20b/%C3%A9?x=1&y=%2F%26&z=a+b";
 
     let ada = Visitor::new(port);
@@ -205,6 +206,11 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
         let hidden = format!(r#"name="next" value="{}""#, page.replace('&', "&amp;"));
         assert!(form.body.contains(&hidden), "{}", form.body);
     }
+    let long = format!("/{}", "%26".repeat(600));
+    let login = target(&ada.ask(WIKI, &long, &[]), WIKI, port).to_owned();
+    assert!(ada.ask(WIKI, &login, &[]).body.contains(&long), "a long way back");
+    let too_long = ada.ask(WIKI, &"/x".repeat(2000), &[]);
+    assert_eq!(target(&too_long, WIKI, port), "/login", "rather than no answer at all");
     for path in ["/", "/auth/", "//", "/x/../auth", "/login/../", "/%61uth", "/Login/x"] {
         let status = ada.ask(WIKI, path, &FORGED).status;
         assert!([303, 404].contains(&status), "{path}: {status}");
@@ -238,6 +244,10 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
     assert!(zoe.ask(MEMBERS, "/secret", &FORGED).body.contains("Zo\u{eb} Lovelace"));
     assert_eq!(zoe.log_in(WIKI, "zoe@example.org", "/").status, 303);
     assert_eq!(seen(&zoe.ask(WIKI, "/", &FORGED), "Remote-Name"), ["Zo%C3%AB%20Lovelace"]);
+    let eve = Visitor::new(port);
+    assert_eq!(eve.log_in(WIKI, "eve@example.org", "/").status, 303);
+    let name = "%2541da%20Lovelace";
+    assert_eq!(seen(&eve.ask(WIKI, "/", &[]), "Remote-Name"), [name], "decoded, it is not Ada's");
     let forged = "SELECT count(*) FROM sessions WHERE host(ip) NOT IN ('127.0.0.1', '203.0.113.7')";
     assert_eq!(behind.site.count(forged), 0, "addresses are the proxy's word");
 
@@ -264,4 +274,37 @@ fn caddy_keeps_a_door_as_readme_says() {
     let (folder, behind) = (Folder::new(), Behind::new());
     let (_caddy, port) = caddy(&folder, &behind);
     a_door_that_holds(behind, port);
+}
+
+#[test]
+fn messages_arrive_when_nginx_spreads_visitors_over_two_processes() {
+    let behind = Behind::new();
+    let (twin, asked) = (behind.site.twin(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&asked);
+    let second = Server::start(&config_of(&behind.site), move |request| {
+        count.fetch_add(1, Ordering::Relaxed);
+        twin.handle(request)
+    });
+    let members = block("conf.d/members.conf");
+    let (_, server) = members.split_once("server {\n    listen").unwrap();
+    let site = format!("{}server {{\n    listen{server}", block("upstream"))
+        .replace("10.0.0.2:8080", "127.0.0.1:8080")
+        .replace("10.0.0.3:8080", &format!("127.0.0.1:{}", second.port));
+    let folder = Folder::new();
+    let (_nginx, port) = nginx(&folder, &[&behind.fit(&site)]);
+    register(&mut Browser::new(&handler(&behind.site.app)), "Ada", "ada@example.org");
+    for number in 2..18 {
+        let mut visitor = Visitor::new(port);
+        visitor.options = vec!["--interface".to_owned(), format!("127.0.0.{number}")];
+        let login = target(&visitor.ask(MEMBERS, "/secret", &[]), MEMBERS, port).to_owned();
+        let form = visitor.ask(MEMBERS, &login, &[]).body;
+        assert!(form.contains("Please log in to see that page."), "{form}");
+        assert_eq!(visitor.log_in(MEMBERS, "ada@example.org", "").status, 303);
+        assert_eq!(visitor.ask(MEMBERS, "/secret", &[]).status, 200);
+        assert_eq!(visitor.ask(MEMBERS, "/logout", &["-X", "POST"]).status, 303);
+        let front = visitor.ask(MEMBERS, "/", &[]).body;
+        assert!(front.contains("You have been logged out."), "{front}");
+    }
+    let asked = asked.load(Ordering::Relaxed);
+    assert!((6..=90).contains(&asked), "both processes answered: {asked} of 96 the second");
 }
