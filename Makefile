@@ -1,5 +1,5 @@
-# Cargo where rustup puts it, for shells that do not know of it.
-export PATH := $(PATH):$(HOME)/.cargo/bin
+# Cargo where rustup puts it, and nginx where users do not look, for shells that do not know of them.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/sbin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## lists these targets
@@ -11,6 +11,12 @@ run: tools ## builds the server and runs it on http://127.0.0.1:8080
 	@exec sql/cluster run $(TARGET)/release/doorward serve
 
 test: tools ## runs the tests on a throw-away PostgreSQL
+	@sql/cluster need nginx nginx
+	@sql/cluster need caddy caddy
+	@sql/cluster need fail2ban-regex fail2ban
+	@sql/cluster need systemd-analyze systemd
+	@sql/cluster need openssl openssl
+	@sql/cluster need curl curl
 	@exec sql/cluster try cargo test
 
 browser-test: tools ## runs the tests that drive a real Chromium, installing it if it is missing

@@ -343,12 +343,12 @@ fn fail2ban_finds_the_guesser_in_the_log_and_nobody_can_be_slandered() {
     let log = server.log();
     assert!(log.contains("event=login-throttled") && log.contains("event=registration"), "{log}");
 
-    let guesses = 12 + forged.len() + 2;
-    assert_eq!(to_ban(&folder, &log), vec!["127.0.0.1"; guesses], "{log}");
+    let tries = 12 + forged.len() + 2;
+    assert_eq!(to_ban(&folder, &log), vec!["127.0.0.1"; tries], "{log}");
     let journal = log.lines().map(|line| format!("members doorward[4711]: {line}\n"));
-    assert_eq!(to_ban(&folder, &journal.collect::<String>()), vec!["127.0.0.1"; guesses]);
+    assert_eq!(to_ban(&folder, &journal.collect::<String>()), vec!["127.0.0.1"; tries]);
     let of_v6 = log.replace("address=127.0.0.1", "address=2001:db8::7");
-    assert_eq!(to_ban(&folder, &of_v6), vec!["2001:db8::7"; guesses]);
+    assert_eq!(to_ban(&folder, &of_v6), vec!["2001:db8::7"; tries]);
 }
 
 #[test]
