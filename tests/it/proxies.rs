@@ -156,7 +156,7 @@ impl Visitor {
     fn log_in(&self, host: &str, email: &str, next: &str) -> Answer {
         let fields = [("email", email), ("password", PASSWORD), ("next", next)];
         let fields = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.ask(host, "/login", &["-d", &fields])
+        self.ask(host, "/login", &["-d", &fields, "-HX-Forwarded-For: 198.51.100.9"])
     }
 }
 
@@ -206,9 +206,10 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
         let hidden = format!(r#"name="next" value="{}""#, page.replace('&', "&amp;"));
         assert!(form.body.contains(&hidden), "{}", form.body);
     }
-    let long = format!("/{}", "%26".repeat(600));
+    let long = format!("/?{}", "&".repeat(1990));
     let login = target(&ada.ask(WIKI, &long, &[]), WIKI, port).to_owned();
-    assert!(ada.ask(WIKI, &login, &[]).body.contains(&long), "a long way back");
+    let form = ada.ask(WIKI, &login, &[]).body;
+    assert!(form.contains(&long.replace('&', "&amp;")), "a long way back");
     let too_long = ada.ask(WIKI, &"/x".repeat(2000), &[]);
     assert_eq!(target(&too_long, WIKI, port), "/login", "rather than no answer at all");
     for path in ["/", "/auth/", "//", "/x/../auth", "/login/../", "/%61uth", "/Login/x"] {
