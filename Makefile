@@ -41,10 +41,11 @@ install: $(PROGRAM) units ## installs program, service and settings; PREFIX=/usr
 	[ -e $(DESTDIR)/etc/doorward.env ] || install -D -m 640 $(UNITS)/doorward.env $(DESTDIR)/etc/doorward.env
 
 deb: PREFIX = /usr
+deb: export PATH := $(PATH):$(abspath $(TARGET))/tools/bin
 deb: $(PROGRAM) units ## packs the same for Debian and Ubuntu, in target/debian
 	@sql/cluster need dpkg-shlibdeps dpkg-dev
-	@command -v cargo-deb $(TOOLS)/bin/cargo-deb >/dev/null || cargo install --locked --root $(TOOLS) cargo-deb
-	PATH="$$PATH:$(TOOLS)/bin" cargo deb --no-build --no-strip
+	@command -v cargo-deb >/dev/null || cargo install --locked --root $(TOOLS) cargo-deb
+	cargo deb --no-build --no-strip
 
 # `sudo make install` finds the program built, and needs no cargo.
 $(PROGRAM): Cargo.toml Cargo.lock $(shell find src sql -type f)
@@ -53,7 +54,7 @@ $(PROGRAM): Cargo.toml Cargo.lock $(shell find src sql -type f)
 	touch $@
 
 # The blocks of README.md, for their place in PREFIX.
-UNITS := $(TARGET)/units
+UNITS := target/units
 TOOLS := $(TARGET)/tools
 units:
 	@mkdir -p $(UNITS)

@@ -84,7 +84,9 @@ fn nginx(folder: &Folder, sites: &[&str]) -> (Running, u16) {
                 _ => format!("{line}\n"),
             })
             .collect();
-        let site = site.replace("listen 443", &format!("listen 127.0.0.1:{port}"));
+        let site = site
+            .replace("listen 443", &format!("listen 127.0.0.1:{port}"))
+            .replace("listen 80", &format!("listen unix:{}", folder.path("plain")));
         folder.write(&format!("conf.d/{number}.conf"), &site);
     }
     let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -267,6 +269,11 @@ fn nginx_keeps_a_door_as_readme_says() {
     let (folder, behind) = (Folder::new(), Behind::new());
     let sites = ["conf.d/members.conf", "conf.d/wiki.conf"].map(|name| behind.fit(&block(name)));
     let (_nginx, port) = nginx(&folder, &[&sites[0], &sites[1]]);
+    let plain = run(Command::new("curl")
+        .args(["-qsSi", "--unix-socket", &folder.path("plain")])
+        .arg(format!("http://{MEMBERS}/a?b=c")));
+    let to_https = Answer::parse(&plain);
+    assert_eq!(to_https.header("Location"), Some("https://members.example.org/a?b=c"));
     a_door_that_holds(behind, port);
 }
 
