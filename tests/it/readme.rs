@@ -20,7 +20,7 @@ pub fn block(name: &str) -> String {
     let mut lines = readme.lines();
     let is_start = |line: &&str| line.starts_with("```") && line.split(' ').nth(1) == Some(name);
     lines.find(is_start).unwrap_or_else(|| panic!("README.md has no block {name}"));
-    lines.take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect()
+    lines.take_while(|line| *line != "```").flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The settings in a block, as arguments to `env`.
