@@ -3,18 +3,18 @@
 mod app;
 mod authentication;
 pub mod config;
-mod database;
+pub mod database;
 mod endpoints;
 mod error;
 pub mod events;
 mod files;
 pub mod http;
 mod pages;
-mod passwords;
+pub mod passwords;
 pub mod process;
-mod sessions;
-mod throttle;
-mod users;
+pub mod sessions;
+pub mod throttle;
+pub mod users;
 mod visit;
 
 pub use app::App;

@@ -158,8 +158,8 @@ impl Sessions {
         let Some(number) = stored else { return Ok(None) };
         if let Some(replaced) = replaced {
             self.strangers.lock().end(replaced);
-            self.forget(user.uid, &[*replaced]);
         }
+        self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
         let session = Session { number, user: Arc::new(user) };
         self.shard(&hash).insert(hash, Entry::new(session, checked));
         Ok(Some(id))
