@@ -16,6 +16,7 @@ pub fn start_log() {
     env_logger::Builder::new()
         .filter_level(LevelFilter::Info)
         .parse_default_env()
+        .filter_module("postgres", LevelFilter::Warn)
         .filter_module("tokio_postgres", LevelFilter::Warn)
         .filter_module("refinery_core", LevelFilter::Warn)
         .format(|out, record| {
