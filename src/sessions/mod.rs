@@ -165,16 +165,10 @@ impl Sessions {
         Ok(Some(id))
     }
 
-    /// Ends a session: its id is a stranger's from now on, here and in every other process.
-    pub fn end(&self, id: &IdHash, uid: i64) -> Result<(), Error> {
-        table::delete(&self.database, id)?;
-        self.forget(uid, &[*id]);
-        Ok(())
-    }
-
-    /// Ends some sessions of a user. How many there were.
-    pub fn end_of(&self, uid: i64, which: Which) -> Result<usize, Error> {
-        let ended = table::delete_of(&self.database, uid, which)?;
+    /// Ends sessions of a user: their ids are strangers' from now on, here, and within a second in
+    /// every other process. How many there were.
+    pub fn end(&self, uid: i64, which: Which) -> Result<usize, Error> {
+        let ended = table::delete(&self.database, uid, which)?;
         self.forget(uid, &ended);
         Ok(ended.len())
     }

@@ -7,6 +7,7 @@
 mod load;
 mod processes;
 
+use std::fmt::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ fn main() {
     drop(nginx);
     rows.push(idle_connections(&doorward));
     drop(doorward);
-    rows.push(sessions());
+    sessions(&mut rows);
 
     println!("\n{cores} cores; measured in {} s\n", begun.elapsed().as_secs());
     println!("| What | Reached | Asked | Peer, same run | |\n|---|---|---|---|---|");
@@ -83,8 +84,9 @@ fn pages(doorward: &Doorward, nginx: &Nginx, ada: &Visitor, rows: &mut Vec<Row>)
         let [a, b, c, d] = [theirs(), ours(), ours(), theirs()];
         let (peer, reached) = (Load::mean(&a, &d), Load::mean(&b, &c));
         let ratio = reached.per_second / peer.per_second;
-        curve += &format!(
-            "| {connections} | {:.0} | {:.1} ms | {:.0} | {:.1} ms | {ratio:.2} |\n",
+        let _ = writeln!(
+            curve,
+            "| {connections} | {:.0} | {:.1} ms | {:.0} | {:.1} ms | {ratio:.2} |",
             reached.per_second, reached.p99_ms, peer.per_second, peer.p99_ms
         );
         let asked = match connections {
@@ -130,7 +132,7 @@ fn logins(doorward: &Doorward, ada: &Visitor, cores: usize, rows: &mut Vec<Row>)
         });
         let p99 = load::percentile(times, 0.99).as_secs_f64() * 1e3;
         let share = done / possible;
-        table += &format!("| {clients} | {done:.1} | {share:.2} | {p99:.1} ms |\n");
+        let _ = writeln!(table, "| {clients} | {done:.1} | {share:.2} | {p99:.1} ms |");
         if clients == 32 {
             rows.push(Row {
                 what: "32 clients logging in",
@@ -148,31 +150,39 @@ fn logins(doorward: &Doorward, ada: &Visitor, cores: usize, rows: &mut Vec<Row>)
 fn idle_connections(doorward: &Doorward) -> Row {
     let beside = Doorward::beside(doorward, &[]);
     let held: Vec<_> = (0..1_000).map(|_| Visitor::stranger(&beside.address)).collect();
-    held.iter().for_each(|visitor| drop(visitor.get("/healthz")));
+    for visitor in &held {
+        visitor.get("/healthz");
+    }
     at_most("memory, 1,000 idle connections", beside.megabytes(), 48.0, "MB")
 }
 
 /// The map with sessions in it, found in the table as after a restart.
-fn sessions() -> Row {
-    const SESSIONS: usize = 100_000;
+fn sessions(rows: &mut Vec<Row>) {
+    // `make bench SESSIONS=1000000` fills it further than the design asks about.
+    let wanted = std::env::var("SESSIONS").ok().and_then(|number| number.parse().ok());
+    let sessions: u32 = wanted.unwrap_or(100_000);
     let doorward = Doorward::start(&[]);
     let ada = Visitor::register(&doorward, "ada@example.org");
     admin(&doorward.database, &format!(
         "INSERT INTO sessions (id_hash, uid, expires_at, remembered, user_agent, ip)
          SELECT sha256(lpad(to_hex(n), 64, '0')::bytea), uid, now() + INTERVAL '1 day', true, '', '::1'
-         FROM users, generate_series(1, {SESSIONS}) n"
+         FROM users, generate_series(1, {sessions}) n"
     ));
+    let before = doorward.megabytes();
     thread::scope(|scope| {
         for part in 0..8 {
-            let ada = &ada;
+            let address = &ada.address;
             scope.spawn(move || {
-                let mut visitor = Visitor::stranger(&ada.address);
-                for n in (1..=SESSIONS).filter(|n| n % 8 == part) {
+                let mut visitor = Visitor::stranger(address);
+                for n in (1..=sessions).filter(|n| n % 8 == part) {
                     visitor.cookie = format!("doorward={n:064x}");
                     assert!(visitor.get("/auth").contains("ok"));
                 }
             });
         }
     });
-    at_most("memory, 100,000 sessions in the map", doorward.megabytes(), 60.0, "MB")
+    let after = doorward.megabytes();
+    rows.push(at_most("memory, 100,000 sessions in the map", after, 60.0, "MB"));
+    let each = (after - before) * 1e6 / f64::from(sessions);
+    rows.push(at_most("one of them", each, 400.0, "bytes"));
 }
