@@ -23,6 +23,11 @@ browser-test: tools ## runs the tests that drive a real Chromium, installing it 
 	@sql/cluster need chromium chromium
 	@exec sql/cluster try cargo test --test browser -- --ignored --test-threads=1
 
+bench: tools ## measures, beside nginx and a raw bcrypt hash, for about two minutes
+	@sql/cluster need nginx nginx
+	@sql/cluster need wrk wrk
+	@exec sql/cluster try cargo bench --bench numbers
+
 check: tools ## checks format, lints and documentation
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -68,4 +73,4 @@ tools:
 	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust, see https://rustup.rs' >&2; exit 1; }
 	@sql/cluster need cc gcc libc6-dev
 
-.PHONY: help run test browser-test check clean install deb units tools
+.PHONY: help run test browser-test bench check clean install deb units tools

@@ -5,13 +5,20 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use log::LevelFilter;
+
 /// Of a value that a visitor typed, as much as is logged.
 const MAX_VALUE_CHARS: usize = 254;
 
-/// Starts the log. `RUST_LOG` changes how much it says, by module.
+/// Starts the log. `RUST_LOG` changes how much it says, by module; the database client stays
+/// quiet whatever it says, because its debug lines hold hashes.
 pub fn start_log() {
-    let usual = "info,tokio_postgres=warn,refinery_core=warn";
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(usual))
+    env_logger::Builder::new()
+        .filter_level(LevelFilter::Info)
+        .parse_default_env()
+        .filter_module("postgres", LevelFilter::Warn)
+        .filter_module("tokio_postgres", LevelFilter::Warn)
+        .filter_module("refinery_core", LevelFilter::Warn)
         .format(|out, record| {
             let now = humantime::format_rfc3339_millis(SystemTime::now());
             writeln!(out, "{now} {} {}", record.level(), record.args())

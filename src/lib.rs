@@ -1,21 +1,79 @@
-//! A login and registration server. (tour to come)
+//! **doorward** is a login and registration server: four pages, one synchronous program, users in
+//! PostgreSQL.
+//!
+//! # The way of a request
+//!
+//! One direction, no back and forth; the modules below stand in this order.
+//!
+//! 1. [`http::listener`] reads it off a socket, in a thread of its own, within its limits.
+//! 2. [`App::handle`] asks whether another site is behind it, finds it in the route table, looks
+//!    the visitor up, and turns strangers away from what is for members.
+//! 3. A handler in `pages/` (or `endpoints.rs`, for what is no page) reads the form, makes one
+//!    decision, and answers with markup.
+//! 4. For that it asks [`authentication`], [`users`], [`sessions`], [`passwords`] and
+//!    [`throttle`], which know nothing of HTTP.
+//! 5. Back in [`App::handle`], the answer gets its cookie and headers; an [`Error`], from however
+//!    deep, becomes a page there and nowhere else.
+//! 6. The listener writes it.
+//!
+//! # Invariants
+//!
+//! - No SQL outside `users.rs` and `sessions/`. No HTML outside `pages/`. No `Set-Cookie` outside
+//!   `http/cookies.rs`.
+//! - `users`, `sessions`, `passwords` and `throttle` never see a request or a response; `http/`
+//!   never sees a user.
+//! - A handler for members is given a [`Session`](sessions::Session); only the route table has
+//!   one to give. Being logged in is a type, not an `if`.
+//! - What is expected, such as a wrong password, is a value. What is broken is an [`Error`]. A
+//!   database that does not answer is never taken for a "no".
+//! - Secrets (session ids, passwords, hashes) are types of their own that cannot be printed.
+//! - The listener hands requests on just as tests make them, through
+//!   [`Request::fake_http_from`](rouille::Request::fake_http_from): what passes in a test is what
+//!   runs.
+//!
+//! # In a server of your own
+//!
+//! [`App::handle`] is a function from a request to a response, so the application runs wherever
+//! rouille's requests come from, rouille's own server included:
+//!
+//! ```no_run
+//! let config = doorward::Config::new("postgres://doorward@localhost/doorward");
+//! let app = doorward::App::new(config).unwrap();
+//! rouille::start_server("127.0.0.1:8080", move |request| app.handle(request));
+//! ```
+//!
+//! # In tests
+//!
+//! No socket is needed to see what a request does. `tests/it/browser.rs` builds a browser on this,
+//! with cookies, redirects and forms filled by their labels; copy it into your own tests.
+//!
+//! ```no_run
+//! use rouille::Request;
+//!
+//! let app = doorward::App::new(doorward::Config::new("postgres://localhost/test")).unwrap();
+//! let answer = app.handle(&Request::fake_http("GET", "/secret", vec![], vec![]));
+//! assert_eq!(answer.status_code, 303);
+//! ```
+
+pub mod config;
+pub mod events;
+pub mod process;
+
+pub mod http;
 
 mod app;
-mod authentication;
-pub mod config;
-mod database;
 mod endpoints;
 mod error;
-pub mod events;
-mod files;
-pub mod http;
 mod pages;
-mod passwords;
-pub mod process;
-mod sessions;
-mod throttle;
-mod users;
 mod visit;
+
+pub mod authentication;
+pub mod database;
+mod files;
+pub mod passwords;
+pub mod sessions;
+pub mod throttle;
+pub mod users;
 
 pub use app::App;
 pub use config::Config;

@@ -83,6 +83,14 @@ impl Throttle {
         self.by_network.give_back(attempt.network);
     }
 
+    /// How many keys are remembered in all, at most 300,000.
+    pub fn keys(&self) -> usize {
+        [&self.by_email, &self.by_network, &self.registrations]
+            .map(|limit| limit.counts.0.lock().len())
+            .iter()
+            .sum()
+    }
+
     /// Counts a registration.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use rouille::{Request, Response};
 use crate::app::App;
 use crate::error::Error;
 use crate::http::cookies;
-use crate::sessions::{Flash, IdHash, Login, Session, SessionId};
+use crate::sessions::{Flash, IdHash, Login, Session, SessionId, Which};
 use crate::users::User;
 
 /// Of a browser's name for itself, as much as is kept.
@@ -102,8 +102,8 @@ impl Visit {
 
     /// Logs the visitor out, on the server.
     pub fn log_out(&mut self, app: &App) -> Result<(), Error> {
-        if let (Some(id), Some(user)) = (&self.session, self.user()) {
-            app.sessions.end(id, user.uid)?;
+        if let Some(session) = self.member() {
+            app.sessions.end(session.user.uid, Which::Only(session.number))?;
         }
         self.session = None;
         self.visitor = Visitor::Stranger;

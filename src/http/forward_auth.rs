@@ -2,6 +2,7 @@
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rouille::{Request, Response};
+use url::{Position, Url};
 
 use super::next;
 
@@ -21,6 +22,9 @@ pub fn allow(email: &str, full_name: &str) -> Response {
 /// Keep it out; the login page in `Location` leads back to what it asked for.
 pub fn deny(request: &Request) -> Response {
     let original = ORIGINAL.iter().find_map(|name| request.header(name)).unwrap_or("/");
+    // Some proxies send the whole address; only its path and query lead back.
+    let url = Url::parse(original);
+    let original = url.as_ref().map_or(original, |url| &url[Position::BeforePath..]);
     Response::text("log in first\n")
         .with_status_code(401)
         .with_additional_header("Location", next::login_url(original))

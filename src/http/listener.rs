@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use rouille::{Request, Response};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::head::{is_trusted, word};
 use super::read::Incoming;
@@ -20,6 +21,9 @@ use crate::config::Limits;
 
 /// Address space for one thread's stack; only what is used of it takes memory.
 const STACK_BYTES: usize = 512 * 1024;
+
+/// What the kernel may hold for one slow reader, who would get megabytes by default.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// The pause after a connection could not be accepted or its thread not started.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -122,6 +126,7 @@ impl Server {
     /// Answers the requests of one connection, one after the other.
     fn converse(&self, Connection { stream, peer, idle_since }: &Connection) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        set_socket_send_buffer_size(stream, SEND_BUFFER_BYTES)?;
         stream.set_write_timeout(Some(self.limits.write_timeout))?;
         let mut incoming = Incoming::new(stream, &self.limits);
         while incoming.wait() {

@@ -50,7 +50,14 @@ pub fn refusal(status: u16) -> Response {
 /// or is shorter than announced. The connection is of no more use then.
 pub fn send(stream: &TcpStream, response: Response, framing: Framing) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, stream);
-    write_fields(&mut out, &response)?;
+    let result = write_response(&mut out, response, framing).and_then(|()| out.flush());
+    // Dropped as it is, the writer would try once more, and wait once more.
+    let _ = out.into_parts();
+    result
+}
+
+fn write_response(out: &mut impl Write, response: Response, framing: Framing) -> io::Result<()> {
+    write_fields(out, &response)?;
     let has_none = matches!(response.status_code, 204 | 304);
     let (mut body, length) = response.data.into_reader_and_size();
     match length {
@@ -61,16 +68,14 @@ pub fn send(stream: &TcpStream, response: Response, framing: Framing) -> io::Res
     }
     write!(out, "{}\r\n", if framing.close { "Connection: close\r\n" } else { "" })?;
     match length {
-        _ if has_none || framing.head_only => {}
+        _ if has_none || framing.head_only => Ok(()),
         Some(length) => {
-            if io::copy(&mut body.take(length as u64), &mut out)? < length as u64 {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
+            let copied = io::copy(&mut body.take(length as u64), out)?;
+            if copied == length as u64 { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
         }
-        None if framing.is_1_0 => drop(io::copy(&mut body, &mut out)?),
-        None => write_chunks(&mut out, body)?,
+        None if framing.is_1_0 => io::copy(&mut body, out).map(drop),
+        None => write_chunks(out, body),
     }
-    out.flush()
 }
 
 /// Status line and headers. A line break in a value would begin a header of its own, hence blanks.

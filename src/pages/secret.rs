@@ -92,7 +92,7 @@ pub fn end_session(
             (Which::Only(number.map_err(|_| Error::BadRequest(cause.to_owned()))?), SESSION_ENDED)
         }
     };
-    let ended = app.sessions.end_of(session.user.uid, which)?;
+    let ended = app.sessions.end(session.user.uid, which)?;
     event(
         "sessions-ended",
         visit.ip,

@@ -8,19 +8,20 @@
 
 mod flash;
 mod id;
+mod lists;
 mod table;
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 
 pub use self::flash::Flash;
 use self::flash::Strangers;
 pub use self::id::{IdHash, SessionId};
+pub use self::lists::List;
+use self::lists::Lists;
 pub use self::table::{Listed, Login};
 use crate::config::Config;
 use crate::database::Database;
@@ -38,9 +39,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The map is cut into pieces, each with its own lock, so that no lock is held for long or often.
 const SHARDS: usize = 64;
-
-/// Session lists kept for a second, for users who reload the secret page.
-const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 
 /// A login that is alive.
 #[derive(Clone)]
@@ -62,16 +60,13 @@ pub enum Which {
     AllBut(i64),
 }
 
-/// A user's sessions.
-type List = Arc<[Listed]>;
-
 /// Every session this process knows of, and the way to those it does not.
 pub struct Sessions {
     database: Arc<Database>,
     times: table::Times,
     shards: [Shard; SHARDS],
     strangers: Mutex<Strangers>,
-    lists: Mutex<LruCache<i64, (Instant, List)>>,
+    lists: Lists,
 }
 
 #[derive(Default)]
@@ -101,7 +96,7 @@ impl Sessions {
             times: table::Times::new(config),
             shards: std::array::from_fn(|_| Shard::default()),
             strangers: Mutex::new(Strangers::new()),
-            lists: Mutex::new(LruCache::new(MAX_LISTS)),
+            lists: Lists::new(),
         }
     }
 
@@ -158,30 +153,24 @@ impl Sessions {
         let Some(number) = stored else { return Ok(None) };
         if let Some(replaced) = replaced {
             self.strangers.lock().end(replaced);
-            self.forget(user.uid, &[*replaced]);
         }
+        self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
         let session = Session { number, user: Arc::new(user) };
         self.shard(&hash).insert(hash, Entry::new(session, checked));
         Ok(Some(id))
     }
 
-    /// Ends a session: its id is a stranger's from now on, here and in every other process.
-    pub fn end(&self, id: &IdHash, uid: i64) -> Result<(), Error> {
-        table::delete(&self.database, id)?;
-        self.forget(uid, &[*id]);
-        Ok(())
-    }
-
-    /// Ends some sessions of a user. How many there were.
-    pub fn end_of(&self, uid: i64, which: Which) -> Result<usize, Error> {
-        let ended = table::delete_of(&self.database, uid, which)?;
+    /// Ends sessions of a user: their ids are strangers' from now on, here, and within a second in
+    /// every other process. How many there were.
+    pub fn end(&self, uid: i64, which: Which) -> Result<usize, Error> {
+        let ended = table::delete(&self.database, uid, which)?;
         self.forget(uid, &ended);
         Ok(ended.len())
     }
 
     /// Drops from memory sessions of a user that have ended in the table.
     pub fn forget(&self, uid: i64, ended: &[IdHash]) {
-        self.lists.lock().pop(&uid);
+        self.lists.forget(uid);
         for id in ended {
             self.shard(id).remove(id);
         }
@@ -189,21 +178,16 @@ impl Sessions {
 
     /// A user's sessions, the latest used first, as the table had them at most a second ago.
     pub fn list(&self, uid: i64) -> Result<List, Error> {
-        let known = || {
-            let mut lists = self.lists.lock();
-            let (checked, list) = lists.get(&uid)?;
-            (checked.elapsed() < FRESH).then(|| Arc::clone(list))
-        };
-        if let Some(list) = known() {
+        if let Some(list) = self.lists.fresh(uid) {
             return Ok(list);
         }
         let _turn = self.turn(usize::try_from(uid).unwrap_or_default())?;
-        if let Some(list) = known() {
+        if let Some(list) = self.lists.fresh(uid) {
             return Ok(list);
         }
         let checked = Instant::now();
-        let list: List = table::list(&self.database, uid)?.into();
-        self.lists.lock().put(uid, (checked, Arc::clone(&list)));
+        let list = table::list(&self.database, uid)?.into();
+        self.lists.put(uid, checked, &list);
         Ok(list)
     }
 

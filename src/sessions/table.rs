@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use postgres::Row;
 
-use super::IdHash;
+use super::{IdHash, Which};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
@@ -143,21 +143,8 @@ pub(super) fn list(database: &Database, uid: i64) -> Result<Vec<Listed>, Error> 
     Ok(database.query(SQL, &[&uid, &BATCH])?.iter().map(listed).collect())
 }
 
-/// Deletes the session with that hash.
-pub(super) fn delete(database: &Database, session: &IdHash) -> Result<(), Error> {
-    const SQL: &str = "
-        DELETE FROM sessions
-        WHERE id_hash = $1";
-    database.execute(SQL, &[&session.as_bytes()])?;
-    Ok(())
-}
-
-/// Deletes one session of that user, or with `None` all but one. The hashes of what was deleted.
-pub(super) fn delete_of(
-    database: &Database,
-    uid: i64,
-    which: super::Which,
-) -> Result<Vec<IdHash>, Error> {
+/// Deletes sessions of a user. The hashes of what was deleted.
+pub(super) fn delete(database: &Database, uid: i64, which: Which) -> Result<Vec<IdHash>, Error> {
     const SQL: &str = "
         DELETE FROM sessions
         WHERE uid = $1
@@ -165,9 +152,9 @@ pub(super) fn delete_of(
           AND number IS DISTINCT FROM $3
         RETURNING id_hash";
     let (only, except) = match which {
-        super::Which::All => (None, None),
-        super::Which::Only(number) => (Some(number), None),
-        super::Which::AllBut(number) => (None, Some(number)),
+        Which::All => (None, None),
+        Which::Only(number) => (Some(number), None),
+        Which::AllBut(number) => (None, Some(number)),
     };
     let rows = database.query(SQL, &[&uid, &only, &except])?;
     Ok(rows.iter().filter_map(IdHash::from_row).collect())

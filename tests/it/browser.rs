@@ -112,7 +112,7 @@ impl<'a> Browser<'a> {
         let page = Page::new((self.handler)(&new(self.address, method, path, all, body)));
         for cookie in page.all("Set-Cookie") {
             let cookie = Cookie::parse(cookie).expect("a cookie that can be read");
-            if cookie.max_age().is_some_and(|age| age.is_zero()) {
+            if cookie.max_age().is_some_and(cookie::time::SignedDuration::is_zero) {
                 self.jar.remove(cookie.name());
             } else {
                 self.jar.insert(cookie.name().to_owned(), cookie.value().to_owned());

@@ -12,8 +12,8 @@ const GOOD: [(&str, &str); 5] = [
 ];
 
 fn with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let changed = |name| changes.iter().find(|(changed, _)| *changed == name).map(|(_, v)| *v);
-    GOOD.iter().map(|(name, value)| (*name, changed(*name).unwrap_or(value))).collect()
+    let new = |name| changes.iter().find(|(field, _)| *field == name).map(|(_, value)| *value);
+    GOOD.iter().map(|(name, value)| (*name, new(*name).unwrap_or(value))).collect()
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn asvs_2_2_1_forms_that_no_browser_sends_are_refused() {
 fn a_form_of_thousands_of_fields_is_no_work() {
     let site = Site::new();
     let app = handler(&site.app);
-    let body: String = (0..12_000).map(|n| format!("{n:x}&")).collect();
+    let body = (0..12_000).map(|n| format!("{n:x}")).collect::<Vec<_>>().join("&");
     let begun = std::time::Instant::now();
     let kind = [("Content-Type", "application/x-www-form-urlencoded")];
     assert_eq!(Browser::new(&app).request("POST", "/login", &kind, body.into()).status, 400);

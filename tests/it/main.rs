@@ -2,11 +2,13 @@
 //! where sockets are the subject, on a real PostgreSQL.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
+mod asvs;
 mod browser;
 mod cross_origin;
 mod failures;
 mod files;
 mod forms;
+mod log;
 mod next;
 mod pages;
 mod programs;
@@ -14,3 +16,5 @@ mod proxies;
 mod readme;
 mod sessions;
 mod site;
+mod sockets;
+mod throttle;

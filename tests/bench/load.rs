@@ -1,0 +1,171 @@
+//! Load: wrk for pages, our own clients for logins and for times beside them.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::processes::Doorward;
+
+pub const PASSWORD: &str = "plover quartz 81 lagoon";
+
+/// What wrk measured.
+pub struct Load {
+    pub per_second: f64,
+    pub p99_ms: f64,
+}
+
+/// A client with a connection that it keeps.
+pub struct Visitor {
+    pub address: String,
+    pub cookie: String,
+    connection: Mutex<BufReader<TcpStream>>,
+}
+
+impl Load {
+    pub fn mean(a: &Load, b: &Load) -> Load {
+        Load {
+            per_second: f64::midpoint(a.per_second, b.per_second),
+            p99_ms: f64::midpoint(a.p99_ms, b.p99_ms),
+        }
+    }
+}
+
+/// Runs wrk for two seconds, with two threads.
+pub fn wrk(url: &str, connections: usize, cookie: Option<&str>) -> Load {
+    let (threads, connections) = (connections.min(2).to_string(), connections.to_string());
+    let mut command = Command::new("wrk");
+    command.args(["--latency", "-d2", "-t", &threads, "-c", &connections]);
+    if let Some(cookie) = cookie {
+        command.arg("-H").arg(format!("Cookie: {cookie}"));
+    }
+    let output = command.arg(url).output().expect("wrk, which `make bench` installs");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("Non-2xx"), "{url}: {text}");
+    let after =
+        |sign: &str| text.lines().find_map(|line| line.trim().strip_prefix(sign)).expect(sign);
+    Load {
+        per_second: after("Requests/sec:").trim().parse().unwrap(),
+        p99_ms: milliseconds(after("99%").trim()),
+    }
+}
+
+fn milliseconds(text: &str) -> f64 {
+    let number = text.trim_end_matches(char::is_alphabetic);
+    let unit = match text.trim_start_matches(number) {
+        "us" => 1e-3,
+        "ms" => 1.0,
+        "s" => 1e3,
+        other => panic!("wrk speaks of {other:?}"),
+    };
+    number.parse::<f64>().unwrap() * unit
+}
+
+/// Logs in again and again, each time from another network; logins a second.
+pub fn log_in_for(address: &str, clients: usize, time: Duration) -> f64 {
+    let begun = Instant::now();
+    let done: usize = thread::scope(|scope| {
+        let client = |n: usize| {
+            let visitor = Visitor::stranger(address);
+            let body = format!("email=ada%40example.org&password={}", PASSWORD.replace(' ', "+"));
+            let mut done = 0;
+            while begun.elapsed() < time {
+                let from = format!("X-Forwarded-For: 198.51.{}.{}\r\n", n / 250, n % 250);
+                let answer = visitor.ask("POST", "/login", &from, &body);
+                // Who waits too long in line is told to come back, and counts for nothing.
+                assert!(answer.contains(" 303 ") || answer.contains(" 503 "), "{answer}");
+                done += usize::from(answer.contains(" 303 "));
+            }
+            done
+        };
+        let all: Vec<_> = (0..clients).map(|n| scope.spawn(move || client(n))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).sum()
+    });
+    #[expect(clippy::cast_precision_loss, reason = "far from 2^52")]
+    let done = done as f64;
+    done / begun.elapsed().as_secs_f64()
+}
+
+/// How long a page takes, asked for every 5 ms.
+pub fn get_times(visitor: &Visitor, path: &str, time: Duration) -> Vec<Duration> {
+    let visitor = Visitor { cookie: visitor.cookie.clone(), ..Visitor::stranger(&visitor.address) };
+    let (begun, mut times) = (Instant::now(), Vec::new());
+    while begun.elapsed() < time {
+        let asked = Instant::now();
+        assert!(visitor.get(path).starts_with("HTTP/1.1 200"));
+        times.push(asked.elapsed());
+        thread::sleep(Duration::from_millis(5));
+    }
+    times
+}
+
+pub fn percentile(mut times: Vec<Duration>, share: f64) -> Duration {
+    times.sort();
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index"
+    )]
+    let index = (times.len() as f64 * share) as usize;
+    times[index.min(times.len() - 1)]
+}
+
+impl Visitor {
+    pub fn stranger(address: &str) -> Visitor {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let connection = Mutex::new(BufReader::new(stream));
+        Visitor { address: address.to_owned(), cookie: String::new(), connection }
+    }
+
+    pub fn register(doorward: &Doorward, email: &str) -> Visitor {
+        let mut visitor = Visitor::stranger(&doorward.address);
+        let (email, password) = (email.replace('@', "%40"), PASSWORD.replace(' ', "+"));
+        let body = format!(
+            "first_name=Ada&last_name=Lovelace&email={email}&password={password}&confirm={password}"
+        );
+        let answer = visitor.ask("POST", "/register", "", &body);
+        let cookie = answer.split("Set-Cookie: ").nth(1).unwrap_or_else(|| panic!("{answer}"));
+        cookie.split(';').next().unwrap().clone_into(&mut visitor.cookie);
+        visitor.get("/secret");
+        visitor
+    }
+
+    /// The whole answer to a request.
+    pub fn get(&self, path: &str) -> String {
+        self.ask("GET", path, "", "")
+    }
+
+    /// The answer of whoever listens there, if anybody does.
+    pub fn try_get(address: &str, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(address).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
+        let mut connection = self.connection.lock().unwrap();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n{headers}Content-Length: {}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}",
+            self.address,
+            self.cookie,
+            body.len()
+        );
+        connection.get_mut().write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with("\r\n\r\n") {
+            assert_ne!(connection.read_line(&mut answer).unwrap(), 0, "the connection ended");
+        }
+        let length = answer.split("Content-Length: ").nth(1).expect("a Content-Length");
+        let length = length.split("\r\n").next().unwrap().parse().unwrap();
+        let mut body = vec![0; length];
+        connection.read_exact(&mut body).unwrap();
+        answer + str::from_utf8(&body).unwrap()
+    }
+}

@@ -1,0 +1,182 @@
+//! Who has tried too often, and how many passwords are hashed at once.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use doorward::passwords::{Password, Passwords};
+use doorward::throttle::Throttle;
+
+use crate::browser::{Browser, Page};
+use crate::site::{PASSWORD, Site, handler, log_in, register};
+
+fn fail(browser: &mut Browser, email: &str) -> Page {
+    browser.post("/login", &[("email", email), ("password", "a guess")])
+}
+
+#[test]
+fn asvs_6_3_1_and_2_4_1_the_eleventh_wrong_try_is_429_and_others_are_unaffected() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    let mut eve = Browser::new(&app).at("198.51.100.1");
+    for n in 1..=10 {
+        assert_eq!(fail(&mut eve, "Ada@example.org").status, 401, "try {n}");
+    }
+    let throttled = fail(&mut eve, "ada@EXAMPLE.org");
+    assert_eq!(throttled.status, 429);
+    let wait: u64 = throttled.header("Retry-After").unwrap().parse().unwrap();
+    assert!((1..=91).contains(&wait), "{wait} s");
+    assert!(throttled.text().contains("Come back in"));
+    assert_eq!(log_in(&mut eve, "ada@example.org", PASSWORD).status, 429, "even the right one");
+    assert_eq!(fail(&mut eve, "bob@example.org").status, 401, "another account");
+    let mut ada = Browser::new(&app).at("192.0.2.1");
+    assert_eq!(log_in(&mut ada, "ada@example.org", PASSWORD).status, 303, "the owner elsewhere");
+}
+
+#[test]
+fn unknown_emails_are_throttled_just_like_known_ones() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    let tries = |email: &str, from: &str| -> Vec<(u16, String)> {
+        let mut eve = Browser::new(&app).at(from);
+        let page = |page: Page| (page.status, page.text().replace(email, ""));
+        (0..12).map(|_| page(fail(&mut eve, email))).collect()
+    };
+    let (known, unknown) =
+        (tries("ada@example.org", "198.51.100.1"), tries("bob@example.org", "198.51.100.2"));
+    assert_eq!(known[..10], unknown[..10]);
+    assert_eq!((known[11].0, unknown[11].0), (429, 429));
+}
+
+#[test]
+fn a_success_clears_the_count_of_its_email_and_costs_the_network_nothing() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    let mut ada = Browser::new(&app);
+    for _ in 0..8 {
+        for _ in 0..6 {
+            assert_eq!(
+                fail(&mut Browser::new(&app).at("192.0.2.8"), "ada@example.org").status,
+                401
+            );
+        }
+        let right = [("email", "ada@example.org"), ("password", PASSWORD)];
+        assert_eq!(Browser::new(&app).at("192.0.2.8").post("/login", &right).status, 303);
+    }
+    for _ in 0..60 {
+        let right = [("email", "ada@example.org"), ("password", PASSWORD)];
+        assert_eq!(ada.post("/login", &right).status, 303);
+    }
+}
+
+#[test]
+fn fifty_wrong_tries_are_all_that_a_network_has_and_a_64_is_one_network() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    for n in 0..50 {
+        let mut eve = Browser::new(&app).at(&format!("2001:db8:0:7::{n:x}"));
+        assert_eq!(fail(&mut eve, &format!("{n}@example.org")).status, 401, "{n}");
+    }
+    let next = |from: &str| fail(&mut Browser::new(&app).at(from), "next@example.org").status;
+    assert_eq!(next("2001:db8:0:7:ffff::1"), 429);
+    assert_eq!(next("2001:db8:0:8::1"), 401);
+    assert_eq!(next("192.0.2.1"), 401);
+    assert_eq!(next("::ffff:192.0.2.1"), 401, "the same as the one above, and not of a /64");
+}
+
+#[test]
+fn registrations_are_twenty_an_hour_for_a_network() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    for n in 0..20 {
+        register(&mut Browser::new(&app), "Ada", &format!("{n}@example.org"));
+    }
+    let fields = [
+        ("first_name", "Ada"),
+        ("last_name", "Lovelace"),
+        ("email", "21@example.org"),
+        ("password", PASSWORD),
+        ("confirm", PASSWORD),
+    ];
+    let page = Browser::new(&app).post("/register", &fields);
+    assert_eq!(page.status, 429);
+    assert!(page.header("Retry-After").is_some());
+    assert_eq!(Browser::new(&app).at("192.0.2.1").post("/register", &fields).status, 303);
+}
+
+#[test]
+fn a_flood_of_addresses_is_forgotten_beyond_a_hundred_thousand() {
+    let throttle = Throttle::new();
+    for n in 0..250_000_u32 {
+        let ip = IpAddr::from(Ipv4Addr::from(n));
+        assert!(throttle.login("ada@example.org", ip).is_ok());
+        assert!(throttle.registration(ip).is_ok());
+    }
+    assert_eq!(throttle.keys(), 300_000);
+}
+
+#[test]
+fn a_try_that_could_not_be_answered_does_not_count() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    site.database().set_reachable(false);
+    let mut ada = Browser::new(&app).at("192.0.2.1");
+    for _ in 0..3 {
+        assert_eq!(fail(&mut ada, "ada@example.org").status, 503);
+    }
+    site.database().set_reachable(true);
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut wrong = 0;
+    while wrong < 10 {
+        assert!(Instant::now() < until);
+        wrong += usize::from(fail(&mut ada, "ada@example.org").status == 401);
+    }
+    assert_eq!(fail(&mut ada, "ada@example.org").status, 429);
+}
+
+/// How many hashes of that cost keep every core busy for that long.
+fn hashes_in(time: Duration, cost: u32) -> usize {
+    let begun = Instant::now();
+    bcrypt::non_truncating_hash(PASSWORD, cost).unwrap();
+    let rounds = time.as_millis() / begun.elapsed().as_millis().max(1);
+    thread::available_parallelism().unwrap().get() * usize::try_from(rounds).unwrap()
+}
+
+#[test]
+fn who_waits_ten_seconds_for_a_hash_is_told_to_come_back_and_all_before_are_served() {
+    let cost = 11;
+    let jobs = hashes_in(Duration::from_secs(14), cost);
+    let passwords = Passwords::new(cost).unwrap();
+    let served = thread::scope(|scope| {
+        let hash = || passwords.hash(&Password::typed(PASSWORD)).is_ok();
+        let all: Vec<_> = (0..jobs).map(|_| scope.spawn(hash)).collect();
+        all.into_iter().map(|job| job.join().unwrap()).filter(|ok| *ok).count()
+    });
+    assert!(served < jobs, "all {jobs} were served, which takes longer than 10 s");
+    assert!(served * 3 > jobs, "only {served} of {jobs} were served in 10 s");
+    assert!(passwords.hash(&Password::typed(PASSWORD)).is_ok(), "and then all is as before");
+}
+
+#[test]
+fn asvs_6_3_8_an_unknown_email_takes_as_long_as_a_wrong_password() {
+    let site = Site::with(|config| config.bcrypt_cost = 10);
+    let app = handler(&site.app);
+    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    let time = |email: &str, n: u8| {
+        let mut eve = Browser::new(&app).at(&format!("198.51.{n}.1"));
+        let begun = Instant::now();
+        assert_eq!(fail(&mut eve, email).status, 401);
+        begun.elapsed()
+    };
+    // In turn, so that whatever else the machine does falls on both alike.
+    let (mut known, mut unknown): (Vec<_>, Vec<_>) =
+        (0..20).map(|n| (time("ada@example.org", n), time("bob@example.org", n))).unzip();
+    known.sort();
+    unknown.sort();
+    let ratio = known[10].as_secs_f64() / unknown[10].as_secs_f64();
+    assert!((0.75..1.33).contains(&ratio), "{:?} against {:?}", known[10], unknown[10]);
+}
