@@ -2,6 +2,8 @@
 
 mod app;
 mod authentication;
+pub mod check;
+pub mod commands;
 pub mod config;
 mod database;
 mod endpoints;
