@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod browser;
+mod commands;
 mod cross_origin;
 mod failures;
 mod files;
@@ -11,3 +12,4 @@ mod next;
 mod pages;
 mod sessions;
 mod site;
+mod tls;
