@@ -33,6 +33,7 @@ const MAX_HASH_TIME: Duration = Duration::from_millis(1_500);
 pub fn run(config: &Config) -> Result<(), Error> {
     let mut facts = match database::diagnose(&config.database_url) {
         Ok(diagnosis) => database_facts(&diagnosis),
+        Err(Error::Database(cause)) => vec![("database", Err(cause))],
         Err(error) => vec![("database", Err(error.to_string()))],
     };
     let open_files = process::raise_open_files_limit(&config.limits);
@@ -150,9 +151,13 @@ fn trusted_proxies(config: &Config) -> Fact {
 }
 
 fn hashing(cost: u32) -> Fact {
-    let begun = Instant::now();
-    Password::typed("a password to be timed").hash(cost).map_err(|error| error.to_string())?;
-    let time = begun.elapsed();
+    let password = Password::typed("a password to be timed");
+    let time_one = || {
+        let begun = Instant::now();
+        password.hash(cost).map(|_| begun.elapsed()).map_err(|error| error.to_string())
+    };
+    // A machine that serves may be busy; the faster of two is nearer the truth.
+    let time = time_one()?.min(time_one()?);
     let found = format!("a password takes {} ms at cost {cost}", time.as_millis());
     if time < MIN_HASH_TIME {
         Err(format!("{found}, too cheap to guess: raise DOORWARD_BCRYPT_COST"))

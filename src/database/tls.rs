@@ -29,13 +29,6 @@ pub enum Verify {
     AuthorityAndName,
 }
 
-/// What refusals mean, and what to do about them.
-const ADVICE: [(&str, &str); 3] = [
-    ("UnknownIssuer", "name the file of its authority's certificate with sslrootcert=PATH"),
-    ("not valid for", "connect by a name in the certificate, or make one with this name in it"),
-    ("does not support TLS", "switch ssl on there; sslmode=disable does without"),
-];
-
 /// Whether to ask for TLS, and what to verify then.
 ///
 /// # Errors
@@ -106,9 +99,17 @@ pub fn connector(
 }
 
 /// What to do about a failed connection, after a semicolon. Empty if there is nothing to add.
-pub fn advice(cause: &str) -> String {
-    let found = ADVICE.iter().find(|(sign, _)| cause.contains(sign));
-    found.map(|(_, advice)| format!("; {advice}")).unwrap_or_default()
+pub fn advice(cause: &str) -> &'static str {
+    let is = |sign| cause.contains(sign);
+    if is("UnknownIssuer") || is("BadSignature") {
+        "; write sslrootcert=PATH, with the file of its authority's certificate"
+    } else if is("not valid for") {
+        "; connect by a name in the certificate, or make one with this name in it"
+    } else if is("does not support TLS") {
+        "; switch ssl on there, or do without by sslmode=disable"
+    } else {
+        ""
+    }
 }
 
 #[derive(Debug)]

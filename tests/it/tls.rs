@@ -11,7 +11,7 @@ use std::time::Duration;
 use doorward::{App, Config, Error};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use postgres::{Client, NoTls};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
 use crate::commands::run;
 
@@ -96,13 +96,16 @@ impl Server {
     /// How to reach it at 127.0.0.1 under that name: as a URL, and as keys and values.
     fn urls(&self, host: &str, settings: &[(&str, &str)]) -> [String; 2] {
         let port = self.port;
-        let mut url = format!("postgresql://doorward@{host}:{port}/doorward?hostaddr=127.0.0.1");
-        let mut words =
+        let url = format!("postgresql://doorward@{host}:{port}/doorward?hostaddr=127.0.0.1");
+        let words =
             format!("user=doorward host = {host} hostaddr=127.0.0.1 port={port} dbname='doorward'");
-        for (key, value) in settings {
-            url += &format!("&{key}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
-            words += &format!(" {key} = '{}'", value.replace('\'', "\\'"));
-        }
+        let encode = |value| utf8_percent_encode(value, NON_ALPHANUMERIC);
+        let url =
+            settings.iter().fold(url, |url, (key, value)| format!("{url}&{key}={}", encode(value)));
+        let quote = |value: &str| value.replace('\'', "\\'");
+        let words = settings
+            .iter()
+            .fold(words, |words, (key, value)| format!("{words} {key} = '{}'", quote(value)));
         [url, words]
     }
 
@@ -114,16 +117,16 @@ impl Server {
     }
 
     fn connect(&self, url: &str) -> Result<bool, String> {
+        const SQL: &str = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+            WHERE application_name = 'doorward' ORDER BY backend_start DESC LIMIT 1";
         let app = App::new(Config::new(url)).map_err(|error| {
             assert!(matches!(error, Error::Setting(..) | Error::Database(_)), "{error}");
             let line = error.to_string();
             assert!(line.contains("DATABASE_URL: ") && !line.contains('\n'), "{line}");
             line
         })?;
-        const SQL: &str = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
-            WHERE application_name = 'doorward' ORDER BY backend_start DESC LIMIT 1";
+        app.handle(&rouille::Request::fake_http("GET", "/healthz", vec![], vec![]));
         let encrypted = self.sql().query_one(SQL, &[]).unwrap().get(0);
-        drop(app);
         Ok(encrypted)
     }
 }
@@ -137,10 +140,11 @@ impl Drop for Server {
 }
 
 impl Authority {
-    fn new() -> Authority {
+    fn new(name: &str) -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut about = CertificateParams::new([]).unwrap();
         about.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        about.distinguished_name.push(DnType::CommonName, name);
         let certificate = about.self_signed(&key).unwrap().pem();
         Authority { certificate, issuer: Issuer::new(about, key) }
     }
@@ -157,12 +161,14 @@ impl Authority {
 #[test]
 fn asvs_12_3_2_a_wrong_certificate_and_a_wrong_name_are_refused_as_sslmode_says() {
     let server = Server::start("names");
-    let ours = Authority::new();
+    let ours = Authority::new("Ours");
     server.show(&ours.sign("localhost", 4000));
     let root = server.file("our root.pem", &ours.certificate);
-    let other = server.file("other.pem", &Authority::new().certificate);
+    let other = server.file("other.pem", &Authority::new("Other").certificate);
+    let impostor = server.file("impostor.pem", &Authority::new("Ours").certificate);
     let none = server.file("none.pem", "nothing");
     let (root, other, none) = (Some(&*root), Some(&*other), Some(&*none));
+    let impostor = Some(&*impostor);
     for (host, sslmode, sslrootcert, wanted) in [
         ("localhost", "", None, Ok(true)),
         ("localhost", "disable", None, Ok(false)),
@@ -175,7 +181,9 @@ fn asvs_12_3_2_a_wrong_certificate_and_a_wrong_name_are_refused_as_sslmode_says(
         ("127.0.0.1", "require", root, Err("certificate not valid for name \"127.0.0.1\"")),
         ("127.0.0.1", "verify-full", root, Err("connect by a name in the certificate")),
         ("127.0.0.1", "", root, Err("certificate not valid for name")),
-        ("localhost", "require", other, Err("UnknownIssuer; name the file of its authority's")),
+        ("localhost", "require", other, Err("UnknownIssuer; write sslrootcert=PATH")),
+        ("localhost", "require", impostor, Err("BadSignature; write sslrootcert=PATH")),
+        ("localhost", "verify-ca", impostor, Err("BadSignature")),
         ("localhost", "verify-full", other, Err("UnknownIssuer")),
         ("localhost", "verify-ca", other, Err("UnknownIssuer")),
         ("localhost", "", other, Err("UnknownIssuer")),
@@ -198,10 +206,10 @@ fn asvs_12_3_2_a_wrong_certificate_and_a_wrong_name_are_refused_as_sslmode_says(
 #[test]
 fn the_systems_certificates_are_trusted_unless_others_are_named() {
     let server = Server::start("system");
-    let ours = Authority::new();
+    let ours = Authority::new("Ours");
     server.show(&ours.sign("localhost", 4000));
     let root = server.file("root.pem", &ours.certificate);
-    let other = server.file("other.pem", &Authority::new().certificate);
+    let other = server.file("other.pem", &Authority::new("Other").certificate);
     for setting in [("sslmode", "require"), ("sslrootcert", "system")] {
         let [url, _] = server.urls("localhost", &[setting]);
         for (system, status) in [(&root, 0), (&other, 1), (&"/nowhere".to_owned(), 2)] {
@@ -216,7 +224,7 @@ fn the_systems_certificates_are_trusted_unless_others_are_named() {
 #[test]
 fn a_server_without_tls_is_refused_where_tls_is_wanted_but_not_on_a_unix_socket() {
     let server = Server::start("off");
-    let root = server.file("root.pem", &Authority::new().certificate);
+    let root = server.file("root.pem", &Authority::new("Other").certificate);
     for sslmode in ["require", "verify-ca", "verify-full"] {
         let settings = [("sslmode", sslmode), ("sslrootcert", &root)];
         let cause = server.try_both("localhost", &settings).unwrap_err();
@@ -241,10 +249,10 @@ fn a_self_signed_certificate_is_trusted_by_itself_alone_and_an_expired_one_by_no
         let root = server.file("self.pem", &certificate);
         assert_eq!(server.try_both("localhost", &[("sslrootcert", &root)]), Ok(true));
         assert!(server.try_both("127.0.0.1", &[("sslrootcert", &root)]).is_err());
-        let other = server.file("other.pem", &Authority::new().certificate);
+        let other = server.file("other.pem", &Authority::new("Other").certificate);
         assert!(server.try_both("localhost", &[("sslrootcert", &other)]).is_err());
     }
-    let ours = Authority::new();
+    let ours = Authority::new("Ours");
     server.show(&ours.sign("localhost", 2001));
     let root = server.file("root.pem", &ours.certificate);
     let cause = server.try_both("localhost", &[("sslrootcert", &root)]).unwrap_err();
