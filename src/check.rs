@@ -4,8 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-use url::{Host, Url};
-
 use crate::commands::print;
 use crate::config::Config;
 use crate::database::{self, Diagnosis, Verify};
@@ -44,11 +42,12 @@ pub fn run(config: &Config) -> Result<(), Error> {
         ("hashing", hashing(config.bcrypt_cost)),
         ("members' folder", members_folder(config)),
     ]);
-    let line = |(name, fact): &(&str, Fact)| match fact {
-        Ok(text) => format!("✓ {name}: {text}\n"),
-        Err(text) => format!("✗ {name}: {text}\n"),
-    };
-    print(&facts.iter().map(line).collect::<String>())?;
+    for (name, fact) in &facts {
+        print(&match fact {
+            Ok(text) => format!("✓ {name}: {text}\n"),
+            Err(text) => format!("✗ {name}: {text}\n"),
+        })?;
+    }
     match facts.iter().filter(|(_, fact)| fact.is_err()).count() {
         0 => Ok(()),
         n => Err(Error::Refused(format!("{n} of {} facts are not as they should be", facts.len()))),
@@ -56,12 +55,8 @@ pub fn run(config: &Config) -> Result<(), Error> {
 }
 
 fn database_facts(database: &Diagnosis) -> Vec<(&'static str, Fact)> {
-    let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
-    let speed = format!(
-        "connects in {:.1} ms, answers in {:.1} ms",
-        ms(database.connect),
-        ms(database.round_trip)
-    );
+    let [connect, answer] = [database.connect, database.round_trip].map(|time| time.as_micros());
+    let speed = format!("connects in {} ms, answers in {answer} µs", connect / 1_000);
     vec![
         ("database", Ok(speed)),
         ("PostgreSQL", version(&database.version)),
@@ -98,8 +93,7 @@ fn tls(database: &Diagnosis) -> Fact {
             Ok("the server's certificate is verified, not its name".to_owned())
         }
         None => {
-            Err("others on the way can read and answer: add sslmode=require to DATABASE_URL"
-                .to_owned())
+            Err("anybody on the way can read or answer: add sslmode=require to DATABASE_URL".into())
         }
     }
 }
@@ -118,19 +112,10 @@ fn public_url(config: &Config) -> Fact {
     };
     if config.is_https() {
         Ok(format!("{url} makes cookies Secure, and named __Host-doorward"))
-    } else if is_loopback(url) {
+    } else if url.host_str().is_some_and(database::is_this_machine) {
         Ok(format!("{url} is for this machine alone, so cookies need not be Secure"))
     } else {
         Err(format!("{url} sends cookies and passwords in the clear: make it https"))
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
     }
 }
 

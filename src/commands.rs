@@ -91,7 +91,7 @@ pub fn run(command: &UserCommand, config: &Config) -> Result<(), Error> {
             let database = Arc::new(connect()?);
             let user = find(&database, email.trim())?;
             let ended = Sessions::new(database, config).end_of(user.uid, Which::All)?;
-            say(&format!("ended {}", in_words(ended)));
+            eprintln!("doorward: sessions ended: {ended}");
             Ok(())
         }
     }
@@ -104,7 +104,7 @@ fn add(database: &Database, person: [&str; 3], generate: bool, cost: u32) -> Res
     if users::add(database, (first_name, last_name), email, &hash)?.is_none() {
         return Err(Error::Refused(format!("{email} has an account already")));
     }
-    say(&format!("added {email}"));
+    eprintln!("doorward: added {email}");
     print(&made_up)
 }
 
@@ -134,7 +134,7 @@ fn set_password(database: &Database, email: &str, generate: bool, cost: u32) -> 
     let known = [&*user.first_name, &*user.last_name, &*user.email];
     let (password, made_up) = choose_password(generate, &known)?;
     let ended = users::set_password(database, user.uid, &password.hash(cost)?)?.len();
-    say(&format!("changed the password of {}, ended {}", user.email, in_words(ended)));
+    eprintln!("doorward: changed the password of {}, sessions ended: {ended}", user.email);
     print(&made_up)
 }
 
@@ -152,7 +152,7 @@ fn remove(database: &Database, email: &str, sure: bool) -> Result<(), Error> {
     if !users::remove(database, user.uid)? {
         return Err(nobody(email));
     }
-    say(&format!("removed {}", user.email));
+    eprintln!("doorward: removed {}", user.email);
     Ok(())
 }
 
@@ -166,20 +166,30 @@ fn nobody(email: &str) -> Error {
 
 /// A new password, and the line to print if it was made up here.
 fn choose_password(generate: bool, known: &[&str]) -> Result<(Password, String), Error> {
-    let asks = !generate && io::stdin().is_terminal();
-    let text = match (generate, asks) {
-        (true, _) => random_password()?,
-        (_, true) => prompt("Password: ")?,
-        _ => read_line()?,
-    };
+    let text = if generate { random_password()? } else { ask_password()? };
     let password = Password::typed(&text);
-    if let Some(weakness) = password.weakness(known) {
-        return Err(Error::Refused(format!("password: {weakness}")));
+    match password.weakness(known) {
+        Some(weakness) => Err(Error::Refused(format!("password: {weakness}"))),
+        None if generate => Ok((password, text + "\n")),
+        None => Ok((password, String::new())),
     }
-    if asks && prompt("The same again: ")? != text {
-        return Err(Error::Refused(NOT_CONFIRMED.to_owned()));
+}
+
+/// Asks twice, with nothing in between: what is typed ahead of the second question would be shown.
+fn ask_password() -> Result<String, Error> {
+    let ask = |text| {
+        let typed = rpassword::prompt_password(text);
+        typed.map_err(|error| Error::System(format!("terminal: {error}")))
+    };
+    if !io::stdin().is_terminal() {
+        return read_line();
     }
-    Ok((password, if generate { text + "\n" } else { String::new() }))
+    let password = ask("Password: ")?;
+    if ask("The same again: ")? == password {
+        Ok(password)
+    } else {
+        Err(Error::Refused(NOT_CONFIRMED.to_owned()))
+    }
 }
 
 /// Four groups of five letters and digits: 100 random bits.
@@ -188,10 +198,6 @@ fn random_password() -> Result<String, Error> {
     SysRng.try_fill_bytes(&mut bytes).map_err(|error| Error::System(error.to_string()))?;
     let letters = bytes.map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
     Ok(letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-"))
-}
-
-fn prompt(text: &str) -> Result<String, Error> {
-    rpassword::prompt_password(text).map_err(|error| Error::System(format!("terminal: {error}")))
 }
 
 /// A line of standard input, without its end.
@@ -211,13 +217,4 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-/// Tells what was done, beside standard output, so that a script reads only what it asked for.
-fn say(text: &str) {
-    eprintln!("doorward: {text}");
-}
-
-fn in_words(sessions: usize) -> String {
-    format!("{sessions} session{}", if sessions == 1 { "" } else { "s" })
 }

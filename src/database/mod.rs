@@ -16,6 +16,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub use self::diagnosis::{Diagnosis, diagnose};
 pub use self::tls::Verify;
 use self::url::Target;
+pub use self::url::is_this_machine;
 use crate::error::{Error, one_line};
 
 mod diagnosis;

@@ -81,11 +81,15 @@ impl Target {
     pub fn is_local(&self) -> bool {
         self.config.get_hosts().iter().all(|host| match host {
             Host::Unix(_) => true,
-            Host::Tcp(name) => {
-                name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-            }
+            Host::Tcp(name) => is_this_machine(name),
         })
     }
+}
+
+/// Whether a host's name or address, in brackets or not, can only mean this machine.
+pub fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']);
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 impl Parts {

@@ -94,8 +94,8 @@ fn a_running_server_notices_within_a_second() {
     let app = handler(&site.app);
     let typed = format!("{PASSWORD}!\n");
     for (command, arguments, told) in [
-        ("logout", vec!["ada@example.org"], "ended 1 session\n"),
-        ("password", vec!["ada@example.org"], "ended 1 session\n"),
+        ("logout", vec!["ada@example.org"], "sessions ended: 1\n"),
+        ("password", vec!["ada@example.org"], "sessions ended: 1\n"),
         ("remove", vec!["ada@example.org", "--yes"], "removed ada@example.org\n"),
     ] {
         let mut ada = Browser::new(&app);
@@ -228,6 +228,7 @@ fn check_says_what_is_wrong_and_what_to_do_and_changes_nothing() {
         ("DOORWARD_LISTEN", "0.0.0.0:80", "✗ public URL: not set although"),
         ("DOORWARD_PUBLIC_URL", "http://example.org", "✗ public URL: http://example.org/ sends"),
         ("DOORWARD_PUBLIC_URL", "http://localhost:8080", "✓ public URL: "),
+        ("DOORWARD_PUBLIC_URL", "http://[::1]:8080", "✓ public URL: "),
         ("DOORWARD_PUBLIC_URL", "https://example.org", "✗ trusted proxies: none, so all"),
         ("DOORWARD_TRUSTED_PROXIES", "0.0.0.0/0", "✗ trusted proxies: 0.0.0.0/0 lets everybody"),
         ("DOORWARD_MAX_CONNECTIONS", "99999999999", "✗ open files: at most "),

@@ -222,6 +222,29 @@ fn the_systems_certificates_are_trusted_unless_others_are_named() {
 }
 
 #[test]
+fn check_asks_for_verified_tls_to_another_machine() {
+    let server = Server::start("check");
+    let ours = Authority::new("Ours");
+    server.show(&ours.sign("database.example", 4000));
+    let root = server.file("root.pem", &ours.certificate);
+    let other = server.file("other.pem", &Authority::new("Other").certificate);
+    for (settings, line) in [
+        (vec![], "✗ TLS: anybody on the way can read or answer: add sslmode=require"),
+        (vec![("sslmode", "disable")], "✗ TLS: anybody"),
+        (vec![("sslmode", "require"), ("sslrootcert", &*root)], "✓ TLS: the server's certificate"),
+        (
+            vec![("sslmode", "verify-ca"), ("sslrootcert", &*root)],
+            "✓ TLS: the server's certificate",
+        ),
+        (vec![("sslmode", "require")], "✗ database: DATABASE_URL: error performing TLS handshake"),
+    ] {
+        let [url, _] = server.urls("database.example", &settings);
+        let done = run(&[("DATABASE_URL", &url), ("SSL_CERT_FILE", &other)], &["check"], "");
+        assert!(done.out.lines().any(|found| found.starts_with(line)), "{line}: {done:?}");
+    }
+}
+
+#[test]
 fn a_server_without_tls_is_refused_where_tls_is_wanted_but_not_on_a_unix_socket() {
     let server = Server::start("off");
     let root = server.file("root.pem", &Authority::new("Other").certificate);
