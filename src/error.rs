@@ -19,6 +19,8 @@ pub enum Error {
     Busy(&'static str),
     /// The operating system refused something: what, and why.
     System(String),
+    /// A command cannot do what it was asked to, and why.
+    Refused(String),
     /// The request cannot be understood, and why.
     BadRequest(String),
     /// The body is larger than the limit.
@@ -46,7 +48,7 @@ impl fmt::Display for Error {
             Error::Database(cause) => write!(out, "database: {cause}"),
             Error::Query(error) => write!(out, "database: {}", one_line(error)),
             Error::Busy(what) => write!(out, "no free {what} in time"),
-            Error::System(cause) => write!(out, "{cause}"),
+            Error::System(cause) | Error::Refused(cause) => write!(out, "{cause}"),
             Error::BadRequest(cause) => write!(out, "bad request: {cause}"),
             Error::TooLarge => write!(out, "request body over the limit"),
             Error::NotAForm => write!(out, "request body is not a form"),

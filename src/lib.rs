@@ -55,6 +55,8 @@
 //! assert_eq!(answer.status_code, 303);
 //! ```
 
+pub mod check;
+pub mod commands;
 pub mod config;
 pub mod events;
 pub mod process;

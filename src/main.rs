@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use doorward::commands::UserCommand;
 use doorward::http::listener;
-use doorward::{App, Config, Error, events, process};
+use doorward::{App, Config, Error, check, commands, events, process};
 
 /// A login and registration server
 #[derive(Parser)]
@@ -14,7 +15,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Settings")]
     config: Config,
 }
 
@@ -22,6 +23,11 @@ struct Cli {
 enum Command {
     /// Serve the pages (what happens without a command, too)
     Serve,
+    /// Look after the users; a running server notices within a second
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Tell whether all is set up as it should be, and what to do where it is not
+    Check,
 }
 
 /// For what was asked of the program and cannot be done, as for a wrong flag.
@@ -32,9 +38,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(status) => return status,
     };
-    events::start_log();
     let done = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(cli.config),
+        Command::User(command) => commands::run(&command, &cli.config),
+        Command::Check => check::run(&cli.config),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,13 +87,16 @@ fn twin(message: &str) -> String {
 }
 
 fn serve(config: Config) -> Result<(), Error> {
+    events::start_log();
     let (limits, proxies) = (config.limits.clone(), config.trusted_proxies.clone());
     let cannot = |what: &str, error: std::io::Error| Error::System(format!("{what}: {error}"));
     let listen = config.listen;
     let socket = process::bind(listen)
         .map_err(|error| Error::Setting("DOORWARD_LISTEN", format!("{listen}: {error}")))?;
     let stop = process::stop_signal().map_err(|error| cannot("signals", error))?;
-    process::raise_open_files_limit(&limits);
+    if let Err(cause) = process::raise_open_files_limit(&limits) {
+        log::warn!("{cause}");
+    }
     let app = App::new(config)?;
     log::info!("serving on http://{}", socket.local_addr().unwrap_or(listen));
     listener::serve(socket, limits, proxies, &stop, move |request| app.handle(request))

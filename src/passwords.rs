@@ -14,6 +14,9 @@ use zxcvbn::{Score, zxcvbn};
 
 use crate::error::Error;
 
+/// What to say of two passwords that should be one.
+pub const NOT_CONFIRMED: &str = "The two passwords are not the same.";
+
 /// Shorter is refused, in characters (OWASP ASVS 5.0, 6.2.1).
 pub const MIN_CHARS: usize = 8;
 
@@ -77,6 +80,12 @@ impl Password {
         }
         Some(advice.join(" "))
     }
+
+    /// The hash at that cost, made on this thread, for a password of at most [`MAX_BYTES`].
+    pub fn hash(&self, cost: u32) -> Result<PasswordHash, Error> {
+        let hash = non_truncating_hash(&self.0, cost);
+        hash.map(PasswordHash).map_err(|error| Error::System(format!("bcrypt: {error}")))
+    }
 }
 
 impl PasswordHash {
@@ -118,9 +127,8 @@ impl Passwords {
     /// # Errors
     /// [`Error::Busy`] if its turn did not come within 10 s.
     pub fn hash(&self, password: &Password) -> Result<PasswordHash, Error> {
-        let (password, cost) = (password.0.clone(), self.cost);
-        let hash = self.in_turn(move || non_truncating_hash(password, cost))?;
-        hash.map(PasswordHash).map_err(|error| Error::System(format!("bcrypt: {error}")))
+        let (password, cost) = (Password(password.0.clone()), self.cost);
+        self.in_turn(move || password.hash(cost))?
     }
 
     /// Whether a password is the one that was hashed. Without a hash, because there is no such

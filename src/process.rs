@@ -36,15 +36,18 @@ pub fn stop_signal() -> io::Result<UnixStream> {
     Ok(stop)
 }
 
-/// Raises the limit of open files as far as the system allows, and warns if that is too low.
-pub fn raise_open_files_limit(limits: &Limits) {
+/// Raises the limit of open files as far as the system allows. What it is then.
+///
+/// # Errors
+/// What is wrong and what to do about it, if that is too low.
+pub fn raise_open_files_limit(limits: &Limits) -> Result<u64, String> {
     let wanted = limits.max_connections as u64 + OTHER_FILES;
     match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(files) if files < wanted => log::warn!(
+        Ok(files) if files < wanted => Err(format!(
             "at most {files} open files, too few for {} connections: allow {wanted}",
             limits.max_connections
-        ),
-        Ok(_) => {}
-        Err(error) => log::warn!("cannot raise the limit of open files: {error}"),
+        )),
+        Ok(files) => Ok(files),
+        Err(error) => Err(format!("cannot raise the limit of open files: {error}")),
     }
 }

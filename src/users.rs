@@ -1,8 +1,9 @@
-//! The users table: every query on it.
+//! The users table: every query on it, and which names and emails may stand in it.
 //!
-//! In: names, emails and hashes that have been validated. Out: [`User`]s. Never sees a password,
-//! a request or a response.
+//! In: names and emails that [`problems`] finds nothing wrong with, and hashes. Out: [`User`]s.
+//! Never sees a password, a request or a response.
 
+use email_address::{EmailAddress, Options};
 use postgres::Row;
 use postgres::error::SqlState;
 
@@ -10,6 +11,19 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::passwords::PasswordHash;
 use crate::sessions::IdHash;
+
+/// A name's most characters.
+pub const MAX_NAME_CHARS: usize = 100;
+
+/// An email address's most bytes (RFC 5321, 4.5.3.1.3).
+pub const MAX_EMAIL_BYTES: usize = 254;
+
+const NAME_MISSING: &str = "Enter your";
+const NAME_TOO_LONG: &str = "Use at most 100 characters.";
+const NAME_ODD: &str = "Use letters, blanks and punctuation only.";
+const EMAIL_MISSING: &str = "Enter your email address.";
+const EMAIL_ODD: &str = "Enter an email address like ada@example.org.";
+const EMAIL_TOO_LONG: &str = "Use an email address of at most 254 characters.";
 
 /// A person who may log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +53,15 @@ impl User {
             email: row.get("email"),
         }
     }
+}
+
+/// Why nobody can have those names or that email: which of `first_name`, `last_name` and `email`
+/// is wrong, and a sentence for whoever typed it. Empty if all is well.
+pub fn problems(first_name: &str, last_name: &str, email: &str) -> Vec<(&'static str, String)> {
+    let first = name_problem(first_name, "first name").map(|text| ("first_name", text));
+    let last = name_problem(last_name, "last name").map(|text| ("last_name", text));
+    let email = email_problem(email).map(|text| ("email", text.to_owned()));
+    [first, last, email].into_iter().flatten().collect()
 }
 
 /// Stores a new user. `None` if the email has an account already: the unique index says so, since
@@ -120,4 +143,25 @@ pub fn remove(database: &Database, uid: i64) -> Result<bool, Error> {
         DELETE FROM users
         WHERE uid = $1";
     Ok(database.execute(SQL, &[&uid])? == 1)
+}
+
+fn name_problem(name: &str, label: &str) -> Option<String> {
+    if name.is_empty() {
+        Some(format!("{NAME_MISSING} {label}."))
+    } else if name.chars().count() > MAX_NAME_CHARS {
+        Some(NAME_TOO_LONG.to_owned())
+    } else {
+        name.contains(char::is_control).then(|| NAME_ODD.to_owned())
+    }
+}
+
+fn email_problem(email: &str) -> Option<&'static str> {
+    let options = Options::default().without_display_text().without_domain_literal();
+    if email.is_empty() {
+        Some(EMAIL_MISSING)
+    } else if email.len() > MAX_EMAIL_BYTES {
+        Some(EMAIL_TOO_LONG)
+    } else {
+        EmailAddress::parse_with_options(email, options).is_err().then_some(EMAIL_ODD)
+    }
 }

@@ -75,7 +75,7 @@ pub fn answer(app: &App, visit: &mut Visit, error: &Error) -> Response {
         Error::Database(_) | Error::Query(_) | Error::Busy(_) => {
             page(app, visit, &UNAVAILABLE).with_additional_header("Retry-After", "5")
         }
-        Error::Setting(..) | Error::System(_) => page(app, visit, &BROKEN),
+        Error::Setting(..) | Error::System(_) | Error::Refused(_) => page(app, visit, &BROKEN),
     }
 }
 

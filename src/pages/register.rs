@@ -1,6 +1,5 @@
 //! `/register`: making an account.
 
-use email_address::{EmailAddress, Options};
 use maud::{Markup, html};
 use rouille::{Request, Response};
 
@@ -10,27 +9,14 @@ use crate::app::App;
 use crate::error::Error;
 use crate::events::event;
 use crate::http::form::Form;
-use crate::passwords::{self, Password};
+use crate::passwords::{self, NOT_CONFIRMED, Password};
 use crate::sessions::Flash;
-use crate::users;
+use crate::users::{self, MAX_EMAIL_BYTES, MAX_NAME_CHARS};
 use crate::visit::Visit;
 
 const ALREADY_LOGGED_IN: &str = "You are already logged in.";
 const EMAIL_TAKEN: &str = "Email already registered. Log in instead.";
-const NAME_MISSING: &str = "Enter your";
-const NAME_TOO_LONG: &str = "Use at most 100 characters.";
-const NAME_ODD: &str = "Use letters, blanks and punctuation only.";
-const EMAIL_MISSING: &str = "Enter your email address.";
-const EMAIL_ODD: &str = "Enter an email address like ada@example.org.";
-const EMAIL_TOO_LONG: &str = "Use an email address of at most 254 characters.";
-const NOT_CONFIRMED: &str = "The two passwords are not the same.";
 const PASSWORD_HINT: &str = "At least 8 characters. A few uncommon words make a good one.";
-
-/// A name's most characters.
-const MAX_NAME_CHARS: usize = 100;
-
-/// An email address's most bytes (RFC 5321, 4.5.3.1.3).
-const MAX_EMAIL_BYTES: usize = 254;
 
 /// What was typed, but for the passwords.
 #[derive(Default)]
@@ -66,7 +52,7 @@ pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Respons
         email: form.field("email")?.trim(),
     };
     let password = Password::typed(form.field("password")?);
-    let mut problems = typed.problems();
+    let mut problems = users::problems(typed.first_name, typed.last_name, typed.email);
     let known = [typed.first_name, typed.last_name, typed.email];
     problems.extend(password_problems(&form, &password, &known)?);
     if !problems.is_empty() {
@@ -126,36 +112,6 @@ pub fn password_fields(problems: &Problems) -> Markup {
             .render(problems))
         (Field { name: "confirm", label: "New password again", hint: None, ..new_password }
             .render(problems))
-    }
-}
-
-impl Typed<'_> {
-    fn problems(&self) -> Problems {
-        let first = name_problem(self.first_name, "first name").map(|text| ("first_name", text));
-        let last = name_problem(self.last_name, "last name").map(|text| ("last_name", text));
-        let email = email_problem(self.email).map(|text| ("email", text.to_owned()));
-        [first, last, email].into_iter().flatten().collect()
-    }
-}
-
-fn name_problem(name: &str, label: &str) -> Option<String> {
-    if name.is_empty() {
-        Some(format!("{NAME_MISSING} {label}."))
-    } else if name.chars().count() > MAX_NAME_CHARS {
-        Some(NAME_TOO_LONG.to_owned())
-    } else {
-        name.contains(char::is_control).then(|| NAME_ODD.to_owned())
-    }
-}
-
-fn email_problem(email: &str) -> Option<&'static str> {
-    let options = Options::default().without_display_text().without_domain_literal();
-    if email.is_empty() {
-        Some(EMAIL_MISSING)
-    } else if email.len() > MAX_EMAIL_BYTES {
-        Some(EMAIL_TOO_LONG)
-    } else {
-        EmailAddress::parse_with_options(email, options).is_err().then_some(EMAIL_ODD)
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod asvs;
 mod browser;
+mod commands;
 mod cross_origin;
 mod failures;
 mod files;
@@ -18,3 +19,4 @@ mod sessions;
 mod site;
 mod sockets;
 mod throttle;
+mod tls;

@@ -8,13 +8,22 @@ use std::thread;
 use std::time::Duration;
 
 use postgres::types::ToSql;
-use postgres::{Client, Config, NoTls, Row, Statement};
+use postgres::{Client, Row, Statement};
 use r2d2::{Pool, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+pub use self::diagnosis::{Diagnosis, diagnose};
+pub use self::tls::Verify;
+use self::url::Target;
+pub use self::url::is_this_machine;
 use crate::error::{Error, one_line};
 
-type Manager = PostgresConnectionManager<NoTls>;
+mod diagnosis;
+mod tls;
+mod url;
+
+type Manager = PostgresConnectionManager<MakeRustlsConnect>;
 type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// Few, because a query takes less than a millisecond, and none is held while a password is hashed.
@@ -42,16 +51,13 @@ impl Database {
     /// [`Error::Setting`] if `url` is no connection string; [`Error::Database`] if no server
     /// answers there or the schema cannot be made.
     pub fn connect(url: &str) -> Result<Database, Error> {
-        let config = parse(url)?;
-        let mut client = config
-            .connect(NoTls)
-            .map_err(|e| Error::Database(format!("DATABASE_URL: {}", one_line(&e))))?;
-        migrate(&mut client)?;
+        let target = Target::parse(url)?;
+        migrate(&mut target.connect()?)?;
         let pool = Pool::builder()
             .max_size(MAX_CONNECTIONS)
             .min_idle(Some(1))
             .connection_timeout(PATIENCE)
-            .build_unchecked(Manager::new(config, NoTls));
+            .build_unchecked(Manager::new(target.config, target.tls));
         Ok(Database { pool })
     }
 
@@ -100,22 +106,6 @@ fn prepared(
     statements.0.insert(sql, statement.clone());
     known.insert(statements);
     Ok(statement)
-}
-
-fn parse(url: &str) -> Result<Config, Error> {
-    if url.is_empty() {
-        let cause = "not set; write postgres://user:password@host/name";
-        return Err(Error::Setting("DATABASE_URL", cause.to_owned()));
-    }
-    let mut config: Config =
-        url.parse().map_err(|e| Error::Setting("DATABASE_URL", one_line(&e)))?;
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(PATIENCE);
-    }
-    if config.get_application_name().is_none() {
-        config.application_name("doorward");
-    }
-    Ok(config)
 }
 
 /// Two servers that start at once may both try; the one that loses finds the work done.

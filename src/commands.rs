@@ -1,0 +1,220 @@
+//! `doorward user …`: the commands that look after users.
+//!
+//! In: arguments, and a password from the terminal or standard input. Out: on standard output
+//! what was asked for, on standard error what was done. They change the tables alone, where every
+//! running server looks once a second.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::sync::Arc;
+
+use clap::Subcommand;
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::passwords::{NOT_CONFIRMED, Password};
+use crate::sessions::{Sessions, Which};
+use crate::users::{self, User};
+
+/// Of a line on standard input, as much as is read.
+const MAX_LINE_BYTES: u64 = 1024;
+
+/// Letters and digits that nobody takes for another: one is five random bits.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// What can be done with users.
+#[derive(Subcommand)]
+pub enum UserCommand {
+    /// Make an account; the password is asked for, or is a line of standard input
+    Add {
+        /// What the user logs in with
+        email: String,
+        /// The user's first name
+        #[arg(long, value_name = "NAME")]
+        first_name: String,
+        /// The user's last name
+        #[arg(long, value_name = "NAME")]
+        last_name: String,
+        /// Make up a password and print it, once
+        #[arg(long)]
+        generate: bool,
+    },
+    /// List everybody: email, first name, last name, time of registration
+    List,
+    /// Set another password, and end the user's sessions
+    Password {
+        /// Whose password
+        email: String,
+        /// Make up a password and print it, once
+        #[arg(long)]
+        generate: bool,
+    },
+    /// Delete an account, and end its sessions
+    Remove {
+        /// Whose account
+        email: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// End all sessions of a user
+    Logout {
+        /// Whose sessions
+        email: String,
+    },
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// [`Error::Refused`] if it cannot be done, [`Error::Database`] without a database.
+pub fn run(command: &UserCommand, config: &Config) -> Result<(), Error> {
+    let connect = || Database::connect(&config.database_url);
+    let cost = config.bcrypt_cost;
+    match command {
+        UserCommand::Add { email, first_name, last_name, generate } => {
+            let person = [first_name.trim(), last_name.trim(), email.trim()];
+            if let Some((field, problem)) = users::problems(person[0], person[1], person[2]).first()
+            {
+                return Err(Error::Refused(format!("{}: {problem}", field.replace('_', " "))));
+            }
+            add(&connect()?, person, *generate, cost)
+        }
+        UserCommand::List => list(&connect()?),
+        UserCommand::Password { email, generate } => {
+            set_password(&connect()?, email.trim(), *generate, cost)
+        }
+        UserCommand::Remove { email, yes } => remove(&connect()?, email.trim(), *yes),
+        UserCommand::Logout { email } => {
+            let database = Arc::new(connect()?);
+            let user = find(&database, email.trim())?;
+            let ended = Sessions::new(database, config).end(user.uid, Which::All)?;
+            eprintln!("doorward: sessions ended: {ended}");
+            Ok(())
+        }
+    }
+}
+
+fn add(database: &Database, person: [&str; 3], generate: bool, cost: u32) -> Result<(), Error> {
+    let [first_name, last_name, email] = person;
+    let (password, made_up) = choose_password(generate, &person)?;
+    let hash = password.hash(cost)?;
+    if users::add(database, (first_name, last_name), email, &hash)?.is_none() {
+        return Err(Error::Refused(format!("{email} has an account already")));
+    }
+    eprintln!("doorward: added {email}");
+    print(&made_up)
+}
+
+fn list(database: &Database) -> Result<(), Error> {
+    let row = |(user, since): (User, std::time::SystemTime)| {
+        let since = humantime::format_rfc3339_seconds(since).to_string();
+        // Nobody's name may break the line, or speak to the terminal.
+        [user.email.into(), user.first_name.into(), user.last_name.into(), since]
+            .map(|value: String| value.replace(char::is_control, "\u{fffd}"))
+    };
+    let users = users::list(database)?.into_iter().map(row);
+    if !io::stdout().is_terminal() {
+        return print(&users.map(|row| row.join("\t") + "\n").collect::<String>());
+    }
+    let header = ["EMAIL", "FIRST NAME", "LAST NAME", "REGISTERED"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(header).chain(users).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let [a, b, c] = [0, 1, 2].map(|column| width(column).unwrap_or_default());
+    let line = |[email, first, last, since]: &[String; 4]| {
+        format!("{email:a$}  {first:b$}  {last:c$}  {since}\n")
+    };
+    print(&rows.iter().map(line).collect::<String>())
+}
+
+fn set_password(database: &Database, email: &str, generate: bool, cost: u32) -> Result<(), Error> {
+    let user = find(database, email)?;
+    let known = [&*user.first_name, &*user.last_name, &*user.email];
+    let (password, made_up) = choose_password(generate, &known)?;
+    let ended = users::set_password(database, user.uid, &password.hash(cost)?)?.len();
+    eprintln!("doorward: changed the password of {}, sessions ended: {ended}", user.email);
+    print(&made_up)
+}
+
+fn remove(database: &Database, email: &str, sure: bool) -> Result<(), Error> {
+    let user = find(database, email)?;
+    if !sure {
+        if !io::stdin().is_terminal() {
+            return Err(Error::Refused("there is no terminal to ask on: add --yes".to_owned()));
+        }
+        eprint!("Delete {} ({}) for good? [y/N] ", user.email, user.full_name());
+        if !matches!(read_line()?.trim(), "y" | "Y" | "yes") {
+            return Err(Error::Refused("nothing was deleted".to_owned()));
+        }
+    }
+    if !users::remove(database, user.uid)? {
+        return Err(nobody(email));
+    }
+    eprintln!("doorward: removed {}", user.email);
+    Ok(())
+}
+
+fn find(database: &Database, email: &str) -> Result<User, Error> {
+    users::find(database, email)?.map(|(user, _)| user).ok_or_else(|| nobody(email))
+}
+
+fn nobody(email: &str) -> Error {
+    Error::Refused(format!("no user has the email {email:?}; `doorward user list` shows them"))
+}
+
+/// A new password, and the line to print if it was made up here.
+fn choose_password(generate: bool, known: &[&str]) -> Result<(Password, String), Error> {
+    let text = if generate { random_password()? } else { ask_password()? };
+    let password = Password::typed(&text);
+    match password.weakness(known) {
+        Some(weakness) => Err(Error::Refused(format!("password: {weakness}"))),
+        None if generate => Ok((password, text + "\n")),
+        None => Ok((password, String::new())),
+    }
+}
+
+/// Asks twice, with nothing in between: what is typed ahead of the second question would be shown.
+fn ask_password() -> Result<String, Error> {
+    let ask = |text| {
+        let typed = rpassword::prompt_password(text);
+        typed.map_err(|error| Error::System(format!("terminal: {error}")))
+    };
+    if !io::stdin().is_terminal() {
+        return read_line();
+    }
+    let password = ask("Password: ")?;
+    if ask("The same again: ")? == password {
+        Ok(password)
+    } else {
+        Err(Error::Refused(NOT_CONFIRMED.to_owned()))
+    }
+}
+
+/// Four groups of five letters and digits: 100 random bits.
+fn random_password() -> Result<String, Error> {
+    let mut bytes = [0; 20];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| Error::System(error.to_string()))?;
+    let letters = bytes.map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
+    Ok(letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-"))
+}
+
+/// A line of standard input, without its end.
+fn read_line() -> Result<String, Error> {
+    let mut line = String::new();
+    let read = io::stdin().lock().take(MAX_LINE_BYTES).read_line(&mut line);
+    read.map_err(|error| Error::System(format!("standard input: {error}")))?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Prints to standard output. A reader who has seen enough is no error.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::System(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

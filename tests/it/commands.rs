@@ -1,0 +1,254 @@
+//! The command line: the real program, beside a server.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::browser::Browser;
+use crate::site::{Database, PASSWORD, Site, handler, log_in};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_doorward");
+const ADA: [&str; 5] = ["ada@example.org", "--first-name", "Ada", "--last-name", "Lovelace"];
+
+/// What a run of the program left.
+#[derive(Debug)]
+pub struct Run {
+    pub status: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs the program with those settings and nothing else in its environment.
+pub fn run(settings: &[(&str, &str)], arguments: &[&str], input: &str) -> Run {
+    let mut child = Command::new(PROGRAM)
+        .args(arguments)
+        .env_clear()
+        .env("DOORWARD_BCRYPT_COST", "10")
+        .envs(settings.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that wants no input may be gone by now.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let done = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Run { status: done.status.code().unwrap(), out: text(done.stdout), err: text(done.stderr) }
+}
+
+/// `doorward user …` on that database.
+fn user(url: &str, command: &str, arguments: &[&str], input: &str) -> Run {
+    run(&[("DATABASE_URL", url)], &[&["user", command], arguments].concat(), input)
+}
+
+fn assert_refused(run: &Run, status: i32, part: &str) {
+    assert_eq!((run.status, run.out.as_str()), (status, ""), "{run:?}");
+    assert!(run.err.starts_with("doorward: ") && run.err.contains(part), "{part}: {run:?}");
+    assert_eq!(run.err.matches('\n').count(), 1, "one line: {run:?}");
+}
+
+/// Waits until `is_so`, for as long as a server may take to notice, and a little for slow machines.
+fn within_a_second(mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_millis(1_300), "within a second");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn users_are_added_listed_given_passwords_and_removed() {
+    let site = Site::new();
+    let added = user(&site.url, "add", &ADA, &format!("{PASSWORD}\n"));
+    let told = "doorward: added ada@example.org\n";
+    assert_eq!((added.status, added.out.as_str(), added.err.as_str()), (0, "", told));
+    let bob = ["bob@example.org", "--first-name", "Bób", "--last-name", "B C", "--generate"];
+    let bob = user(&site.url, "add", &bob, "").out;
+    let password = bob.strip_suffix('\n').unwrap();
+    assert!(password.len() == 23 && !password.contains('\n'), "{password}");
+
+    let list = user(&site.url, "list", &[], "").out;
+    let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows[0][..3], ["ada@example.org", "Ada", "Lovelace"]);
+    assert_eq!(rows[1][..3], ["bob@example.org", "Bób", "B C"]);
+    assert!(humantime::parse_rfc3339(rows[0][3]).is_ok() && rows.len() == 2, "{list}");
+
+    let app = handler(&site.app);
+    let status = |email, password| log_in(&mut Browser::new(&app), email, password).status;
+    assert_eq!(status("ada@example.org", PASSWORD), 303);
+    assert_eq!(status("bob@example.org", password), 303);
+    let next = user(&site.url, "password", &["BOB@example.org", "--generate"], "").out;
+    assert_eq!(status("bob@example.org", password), 401);
+    assert_eq!(status("bob@example.org", next.trim_end()), 303);
+    assert_eq!(user(&site.url, "remove", &["bob@example.org", "--yes"], "").status, 0);
+    assert_eq!(status("bob@example.org", next.trim_end()), 401);
+    assert_eq!(site.count("SELECT count(*) FROM users"), 1);
+}
+
+#[test]
+fn a_running_server_notices_within_a_second() {
+    let site = Site::new();
+    user(&site.url, "add", &ADA, PASSWORD);
+    let app = handler(&site.app);
+    let typed = format!("{PASSWORD}!\n");
+    for (command, arguments, told) in [
+        ("logout", vec!["ada@example.org"], "sessions ended: 1\n"),
+        ("password", vec!["ada@example.org"], "sessions ended: 1\n"),
+        ("remove", vec!["ada@example.org", "--yes"], "removed ada@example.org\n"),
+    ] {
+        let mut ada = Browser::new(&app);
+        let mut log_in = |password| log_in(&mut ada, "ada@example.org", password).status == 303;
+        assert!([PASSWORD, typed.trim_end()].into_iter().any(&mut log_in));
+        assert_eq!(ada.get("/secret").status, 200);
+        let done = user(&site.url, command, &arguments, &typed);
+        assert!(done.status == 0 && done.err.ends_with(told), "{command}: {done:?}");
+        within_a_second(|| ada.get("/secret").status == 303);
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_one_line_and_status_1_and_what_cannot_be_meant_is_status_2() {
+    let database = Database::new();
+    let url = database.url();
+    user(&url, "add", &ADA, PASSWORD);
+    let nobody = ["nobody@example.org"];
+    for (status, command, arguments, input, part) in [
+        (1, "add", &ADA[..], PASSWORD, "ada@example.org has an account already"),
+        (1, "add", &ADA, "short\n", "Use at least 8 characters."),
+        (1, "add", &ADA, "", "Use at least 8 characters."),
+        (1, "add", &ADA, "lovelace1\n", "too easy to guess"),
+        (1, "add", &["ada@", "--first-name", "A", "--last-name", "B"], PASSWORD, "email: Enter an"),
+        (1, "add", &["a@b.de", "--first-name", " ", "--last-name", "B"], PASSWORD, "first name: "),
+        (1, "add", &["a@b.de", "--first-name", "A\tB", "--last-name", "B"], PASSWORD, "letters"),
+        (1, "password", &nobody, PASSWORD, "no user has the email \"nobody@example.org\""),
+        (1, "password", &ADA[..1], "password", "too easy to guess"),
+        (1, "remove", &nobody, "", "no user has the email"),
+        (1, "remove", &ADA[..1], "yes\n", "add --yes"),
+        (1, "logout", &["a\nb"], "", "no user has the email \"a\\nb\""),
+        (2, "add", &["a@b.de"], "", "--first-name"),
+        (2, "logout", &[], "", "<EMAIL>"),
+        (2, "list", &["--frob"], "", "--frob"),
+        (2, "frob", &[], "", "frob"),
+    ] {
+        assert_refused(&user(&url, command, arguments, input), status, part);
+    }
+    assert_refused(&user("", "list", &[], ""), 2, "DATABASE_URL: not set");
+    assert_refused(&user("host=/nowhere", "list", &[], ""), 1, "DATABASE_URL: ");
+    assert_eq!(user(&url, "list", &[], "").out.lines().count(), 1);
+}
+
+/// A terminal, as `script` makes one, with a command of ours on it.
+struct Terminal(std::process::Child);
+
+impl Terminal {
+    fn run(url: &str, command: &str) -> Terminal {
+        let command = format!("exec {PROGRAM} {command}");
+        let mut script = Command::new("script");
+        script.args(["-qec", &command, "/dev/null"]).env_clear().env("DATABASE_URL", url);
+        script.env("DOORWARD_BCRYPT_COST", "10").env("SHELL", "/bin/sh");
+        script.env("PATH", std::env::var("PATH").unwrap());
+        Terminal(script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// What is shown up to and with that text.
+    fn wait_for(&mut self, text: &str) -> String {
+        let mut shown = Vec::new();
+        let mut byte = [0];
+        while !shown.ends_with(text.as_bytes()) {
+            let read = self.0.stdout.as_mut().unwrap().read(&mut byte).unwrap();
+            assert_eq!(read, 1, "{text:?} after {:?}", String::from_utf8_lossy(&shown));
+            shown.push(byte[0]);
+        }
+        String::from_utf8(shown).unwrap()
+    }
+
+    fn type_in(&mut self, text: &str) {
+        self.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// What is shown after what was waited for, and the status of the end.
+    fn end(mut self) -> (String, i32) {
+        let mut shown = String::new();
+        self.0.stdout.as_mut().unwrap().read_to_string(&mut shown).unwrap();
+        (shown, self.0.wait().unwrap().code().unwrap())
+    }
+}
+
+#[test]
+fn a_terminal_is_asked_shows_no_password_and_gets_aligned_columns() {
+    let site = Site::new();
+    let add = format!("user add {}", ADA.join(" "));
+    for (again, status, told) in
+        [("another", 1, "The two passwords are not the same."), (PASSWORD, 0, "added ada")]
+    {
+        let mut terminal = Terminal::run(&site.url, &add);
+        terminal.wait_for("Password: ");
+        terminal.type_in(&format!("{PASSWORD}\n"));
+        let shown = terminal.wait_for("The same again: ");
+        terminal.type_in(&format!("{again}\n"));
+        let (end, code) = terminal.end();
+        assert!(code == status && end.contains(told), "{end}");
+        assert!(!shown.contains("plover") && !end.contains(again), "{shown}{end}");
+    }
+    let (list, _) = Terminal::run(&site.url, "user list").end();
+    let columns = "EMAIL            FIRST NAME  LAST NAME  REGISTERED\r\n\
+                   ada@example.org  Ada         Lovelace   2";
+    assert!(list.starts_with(columns), "{list}");
+    for (answer, status, left) in [("\n", 1, 1), ("no\n", 1, 1), ("y\n", 0, 0)] {
+        let mut terminal = Terminal::run(&site.url, "user remove ada@example.org");
+        terminal.wait_for("Delete ada@example.org (Ada Lovelace) for good? [y/N] ");
+        terminal.type_in(answer);
+        assert_eq!(terminal.end().1, status);
+        assert_eq!(site.count("SELECT count(*) FROM users"), left);
+    }
+}
+
+#[test]
+fn check_says_what_is_wrong_and_what_to_do_and_changes_nothing() {
+    let site = Site::new();
+    let check = |settings: &[(&str, &str)]| {
+        let usual = [("DATABASE_URL", &*site.url), ("DOORWARD_BCRYPT_COST", "12")];
+        let mut done = run(&[&usual, settings].concat(), &["check"], "");
+        // The machine may be busy with other tests.
+        done.status -= i32::from(done.out.matches('✗').count() == 1 && done.out.contains("✗ hash"));
+        done.out = done.out.replace("✗ hashing", "✓ hashing");
+        done
+    };
+    let fine = check(&[]);
+    assert_eq!(fine.status, 0, "{fine:?}");
+    assert!(fine.out.lines().count() == 9 && fine.out.lines().all(|line| line.starts_with("✓ ")));
+
+    let empty = Database::new();
+    for (setting, value, line) in [
+        ("DATABASE_URL", "", "✗ database: DATABASE_URL: not set"),
+        ("DATABASE_URL", "postgres://127.0.0.1:1/x", "✗ database: DATABASE_URL: "),
+        ("DATABASE_URL", &empty.url(), "✗ migrations: "),
+        ("DOORWARD_LISTEN", "0.0.0.0:80", "✗ public URL: not set although"),
+        ("DOORWARD_PUBLIC_URL", "http://example.org", "✗ public URL: http://example.org/ sends"),
+        ("DOORWARD_PUBLIC_URL", "http://localhost:8080", "✓ public URL: "),
+        ("DOORWARD_PUBLIC_URL", "http://[::1]:8080", "✓ public URL: "),
+        ("DOORWARD_PUBLIC_URL", "https://example.org", "✗ trusted proxies: none, so all"),
+        ("DOORWARD_TRUSTED_PROXIES", "0.0.0.0/0", "✗ trusted proxies: 0.0.0.0/0 lets everybody"),
+        ("DOORWARD_MAX_CONNECTIONS", "99999999999", "✗ open files: at most "),
+        ("DOORWARD_FILES", "/nowhere", "✗ members' folder: DOORWARD_FILES: /nowhere: "),
+        ("DOORWARD_FILES", "/usr/share/common-licenses", "✓ members' folder: /usr/share/common-"),
+    ] {
+        let done = check(&[(setting, value)]);
+        assert!(done.out.lines().any(|found| found.starts_with(line)), "{line}: {done:?}");
+        assert_eq!(done.status, i32::from(line.starts_with('✗')), "{done:?}");
+    }
+    let url = url::Url::parse(&empty.url()).unwrap();
+    let mut sql = postgres::Client::connect(url.as_str(), postgres::NoTls).unwrap();
+    let tables = sql.query_one("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", &[]);
+    assert_eq!(tables.unwrap().get::<_, i64>(0), 0, "check makes no tables");
+
+    site.sql()
+        .batch_execute(
+            "INSERT INTO refinery_schema_history SELECT 9999, name, applied_on, checksum
+             FROM refinery_schema_history WHERE version = 1",
+        )
+        .unwrap();
+    assert!(check(&[]).out.contains("✗ migrations: the database is at 9999, this program at "));
+}
