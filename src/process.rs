@@ -13,16 +13,21 @@ use crate::config::Limits;
 /// Open files beside those of the connections: database, log, members' files.
 const OTHER_FILES: u64 = 64;
 
+/// Connections that the system keeps until they are accepted; std asks for 128, which a burst fills.
+const BACKLOG: i32 = 4096;
+
 /// Listens on `address`, or on the socket that systemd holds for this service: that one stays open
 /// across a restart, so no connection is lost.
 ///
 /// # Errors
 /// If the address is taken or is not this machine's, or if systemd passed anything but a TCP socket.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    match ListenFd::from_env().take_tcp_listener(0)? {
-        Some(listener) => Ok(listener),
-        None => TcpListener::bind(address),
-    }
+    let listener = match ListenFd::from_env().take_tcp_listener(0)? {
+        Some(listener) => listener,
+        None => TcpListener::bind(address)?,
+    };
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok(listener)
 }
 
 /// A socket that becomes readable when SIGTERM or SIGINT asks the process to stop.

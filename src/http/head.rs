@@ -72,11 +72,15 @@ impl Head {
     pub fn into_request(mut self, body: Vec<u8>, peer: SocketAddr, proxies: &[IpNet]) -> Request {
         let sender = self.sender(peer, proxies);
         let scheme = members(&self.headers, "x-forwarded-proto").next_back();
-        let is_https = scheme == Some("https") && is_trusted(peer, proxies);
+        let says_https = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         // Nobody above shall be fooled by what anybody can write into these.
         let is_spent = |name: &str| name == "x-forwarded-for" || name == "x-forwarded-proto";
         self.headers.retain(|(name, _)| !is_spent(&name.to_ascii_lowercase()));
-        let build = if is_https { Request::fake_https_from } else { Request::fake_http_from };
+        let build = if says_https && is_trusted(peer, proxies) {
+            Request::fake_https_from
+        } else {
+            Request::fake_http_from
+        };
         build(sender, self.method, self.target, self.headers, body)
     }
 

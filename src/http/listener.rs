@@ -1,6 +1,6 @@
 //! Serving connections: a thread for each, and limits to what one client, or all together, may take.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -16,20 +16,17 @@ use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::head::{is_trusted, word};
 use super::read::Incoming;
-use super::write::{Framing, close, refusal, send};
+use super::write::{Framing, close, refusal, send, turn_away};
 use crate::config::Limits;
 
 /// Address space for one thread's stack; only what is used of it takes memory.
 const STACK_BYTES: usize = 512 * 1024;
-
 /// What the kernel may hold for one slow reader, who would get megabytes by default.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
-
 /// The pause after a connection could not be accepted or its thread not started.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// A stop ends connections idle this long; on younger ones a request may be on its way.
-const STOP_GRACE: Duration = Duration::from_millis(250);
+/// Connections idle for less are not ended: a request may be on its way.
+const GRACE: Duration = Duration::from_millis(250);
 
 struct Server {
     limits: Limits,
@@ -67,32 +64,36 @@ pub fn serve(
     let (connections, closing) = Default::default();
     let handle = Box::new(handle);
     let server = Arc::new(Server { limits, trusted_proxies, handle, connections, closing });
-    loop {
-        let mut ready = [PollFd::new(stop, PollFlags::IN), PollFd::new(&listener, PollFlags::IN)];
-        let _ = poll(&mut ready, None);
-        if !ready[0].revents().is_empty() {
-            break;
-        }
-        let admitted = listener.accept().and_then(|(stream, peer)| server.admit(stream, peer));
-        if let Err(error) = admitted
-            && error.kind() != ErrorKind::WouldBlock
-        {
-            log::warn!("cannot take a connection: {error}");
-            end_idlest(&server.open());
-            thread::sleep(PAUSE);
-        }
-    }
+    server.accept_until(stop, &listener);
     drop(listener);
-    server.closing.store(true, Relaxed);
-    let deadline = Instant::now() + server.limits.shutdown_timeout;
-    while Instant::now() < deadline && !server.open().is_empty() {
-        server.open().iter().for_each(|connection| connection.end_if_idle_for(STOP_GRACE));
-        thread::sleep(PAUSE / 10);
-    }
+    server.finish();
     Ok(())
 }
 
 impl Server {
+    fn accept_until(self: &Arc<Self>, stop: &UnixStream, listener: &TcpListener) {
+        let mut warned: Option<Instant> = None;
+        loop {
+            let mut ready =
+                [PollFd::new(stop, PollFlags::IN), PollFd::new(listener, PollFlags::IN)];
+            let _ = poll(&mut ready, None);
+            if !ready[0].revents().is_empty() {
+                return;
+            }
+            let admitted = listener.accept().and_then(|(stream, peer)| self.admit(stream, peer));
+            if let Err(error) = admitted
+                && error.kind() != ErrorKind::WouldBlock
+            {
+                if warned.is_none_or(|at| at.elapsed() > 100 * PAUSE) {
+                    log::warn!("cannot take connections: {error}");
+                    warned = Some(Instant::now());
+                }
+                end_idlest(&self.open());
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+
     /// Starts a thread for a connection, unless it is one too many.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -105,16 +106,28 @@ impl Server {
         let alike = open.iter().filter(|other| other.peer.ip() == peer.ip()).count();
         let takes_all = alike >= self.limits.max_connections_per_address;
         if open.len() >= max || (takes_all && !is_trusted(peer, &self.trusted_proxies)) {
-            return turn_away(&stream, peer);
+            turn_away(&stream);
+            log_request(b"- -", 503, Instant::now(), peer);
+            return Ok(());
         }
         let idle_since = Mutex::new(Some(Instant::now()));
         let connection = Arc::new(Connection { stream, peer, idle_since });
         self.connections.lock().push(Arc::downgrade(&connection));
         let (server, thread) = (self.clone(), thread::Builder::new().stack_size(STACK_BYTES));
         thread.spawn(move || {
-            server.converse(&connection).map_err(|error| log::debug!("{peer}: {error}"))
+            server.converse(&connection).inspect_err(|error| log::debug!("{peer}: {error}"))
         })?;
         Ok(())
+    }
+
+    /// Lets requests finish, and ends every connection that has none.
+    fn finish(&self) {
+        self.closing.store(true, Relaxed);
+        let deadline = Instant::now() + self.limits.shutdown_timeout;
+        while Instant::now() < deadline && !self.open().is_empty() {
+            self.open().iter().for_each(|connection| connection.end_if_idle());
+            thread::sleep(PAUSE / 10);
+        }
     }
 
     fn open(&self) -> Vec<Arc<Connection>> {
@@ -132,7 +145,7 @@ impl Server {
         while incoming.wait() {
             *idle_since.lock() = None;
             let started = Instant::now();
-            let mut framing = Framing::REFUSAL;
+            let mut framing = Framing { close: true, ..Framing::default() };
             let (sender, response) = match incoming.request() {
                 Ok(Some((head, body))) => {
                     framing = head.framing;
@@ -145,7 +158,7 @@ impl Server {
             framing.close |= self.closing.load(Relaxed);
             let status = response.status_code;
             let sent = send(stream, response, framing);
-            log_request(incoming.received(), status, started, sender);
+            log_request(&incoming.buffer, status, started, sender);
             sent?;
             if framing.close {
                 return close(stream);
@@ -157,8 +170,8 @@ impl Server {
 }
 
 impl Connection {
-    fn end_if_idle_for(&self, least: Duration) {
-        if self.idle_since.lock().take_if(|since| since.elapsed() >= least).is_some() {
+    fn end_if_idle(&self) {
+        if self.idle_since.lock().take_if(|since| since.elapsed() >= GRACE).is_some() {
             // Its thread wakes up and finds nothing more to read.
             let _ = self.stream.shutdown(Shutdown::Read);
         }
@@ -168,18 +181,8 @@ impl Connection {
 fn end_idlest(open: &[Arc<Connection>]) {
     let idle = open.iter().filter(|connection| connection.idle_since.lock().is_some());
     if let Some(idlest) = idle.min_by_key(|connection| *connection.idle_since.lock()) {
-        idlest.end_if_idle_for(Duration::ZERO);
+        idlest.end_if_idle();
     }
-}
-
-/// Answers 503 and closes, without ever waiting for the client.
-fn turn_away(mut stream: &TcpStream, peer: SocketAddr) -> io::Result<()> {
-    stream.set_nonblocking(true)?;
-    let _ = send(stream, refusal(503), Framing::REFUSAL);
-    // Closing while there are bytes unread would send a reset, which can overtake the answer.
-    let _ = stream.read(&mut [0; 4096]);
-    log_request(b"- -", 503, Instant::now(), peer);
-    Ok(())
 }
 
 fn log_request(received: &[u8], status: u16, started: Instant, sender: SocketAddr) {

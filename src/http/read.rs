@@ -15,8 +15,9 @@ pub struct Incoming<'a> {
     stream: &'a TcpStream,
     limits: &'a Limits,
     timeout: Duration,
-    buffer: Vec<u8>,
-    /// How much of the buffer is the last request; what follows came after it.
+    /// The request at hand, even if it was refused, and whatever came after it.
+    pub buffer: Vec<u8>,
+    /// How much of the buffer is that request.
     done: usize,
 }
 
@@ -60,11 +61,6 @@ impl<'a> Incoming<'a> {
         }
         let body = self.buffer[head.bytes..self.done].to_vec();
         Ok(Some((head, body)))
-    }
-
-    /// What was received last: a request, even if it was refused, and perhaps more.
-    pub fn received(&self) -> &[u8] {
-        &self.buffer
     }
 
     /// Reads on; `false` if the client is gone, 408 if the deadline is.

@@ -10,15 +10,11 @@ use rouille::Response;
 
 /// How much of a response is in memory at once.
 const BUFFER_BYTES: usize = 16 * 1024;
-
 /// How long a client may take to read its last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Headers about the connection and not the page: no handler's business.
-const OWN_HEADERS: &str = "connection content-length date keep-alive transfer-encoding upgrade";
-
 /// What request and connection ask of an answer, whatever the handler made.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Framing {
     /// `HEAD`: no body.
     pub head_only: bool,
@@ -26,11 +22,6 @@ pub struct Framing {
     pub is_1_0: bool,
     /// Nothing will follow on this connection.
     pub close: bool,
-}
-
-impl Framing {
-    /// For a request that was not understood.
-    pub const REFUSAL: Framing = Framing { head_only: false, is_1_0: false, close: true };
 }
 
 /// The answer to a request that no handler gets to see.
@@ -61,10 +52,9 @@ fn write_response(out: &mut impl Write, response: Response, framing: Framing) ->
     let has_none = matches!(response.status_code, 204 | 304);
     let (mut body, length) = response.data.into_reader_and_size();
     match length {
-        _ if has_none => {}
-        Some(length) => write!(out, "Content-Length: {length}\r\n")?,
-        None if framing.is_1_0 => {}
-        None => write!(out, "Transfer-Encoding: chunked\r\n")?,
+        Some(length) if !has_none => write!(out, "Content-Length: {length}\r\n")?,
+        None if !has_none && !framing.is_1_0 => write!(out, "Transfer-Encoding: chunked\r\n")?,
+        _ => {}
     }
     write!(out, "{}\r\n", if framing.close { "Connection: close\r\n" } else { "" })?;
     match length {
@@ -84,8 +74,10 @@ fn write_fields(out: &mut impl Write, response: &Response) -> io::Result<()> {
     let date = HttpDate::from(SystemTime::now());
     write!(out, "HTTP/1.1 {status}\r\nDate: {date}\r\n")?;
     for (name, value) in &response.headers {
-        if !OWN_HEADERS.split(' ').any(|own| name.eq_ignore_ascii_case(own)) {
-            write!(out, "{name}: {}\r\n", value.replace(char::is_control, " "))?;
+        match &*name.to_ascii_lowercase() {
+            // About the connection and not the page: no handler's business.
+            "connection" | "content-length" | "date" | "transfer-encoding" | "upgrade" => {}
+            _ => write!(out, "{name}: {}\r\n", value.replace(char::is_control, " "))?,
         }
     }
     Ok(())
@@ -112,4 +104,14 @@ pub fn close(mut stream: &TcpStream) -> io::Result<()> {
     let deadline = Instant::now() + LINGER;
     while stream.read(&mut [0; 4096])? > 0 && Instant::now() < deadline {}
     Ok(())
+}
+
+/// Answers 503, without ever waiting for the client.
+pub fn turn_away(mut stream: &TcpStream) {
+    let framing = Framing { close: true, ..Framing::default() };
+    let _ = stream
+        .set_nonblocking(true)
+        .and_then(|()| send(stream, refusal(503), framing))
+        // The request may be here already: see above.
+        .and_then(|()| stream.read(&mut [0; 4096]));
 }

@@ -1,7 +1,7 @@
 //! The log: what it says of each event, and what can never be in it.
 
 use std::cell::RefCell;
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
@@ -11,6 +11,9 @@ use crate::site::{PASSWORD, Site, handler, log_in, register};
 thread_local! {
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
+
+/// What connections' threads logged, too.
+static OF_ANY_THREAD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Keeps the lines of each thread apart: simulated requests are answered in the thread of their test.
 struct Recorder;
@@ -23,20 +26,29 @@ impl Log for Recorder {
     fn log(&self, record: &Record) {
         // The program's log leaves the database client's lines out, too.
         if record.target().starts_with("doorward") {
-            LINES.with_borrow_mut(|lines| lines.push(record.args().to_string()));
+            let line = record.args().to_string();
+            OF_ANY_THREAD.lock().unwrap().push(line.clone());
+            LINES.with_borrow_mut(|lines| lines.push(line));
         }
     }
 
     fn flush(&self) {}
 }
 
-fn record() {
+/// Starts to record, and forgets what this thread has logged so far.
+pub fn record() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&Recorder).unwrap();
         log::set_max_level(LevelFilter::Debug);
     });
     LINES.take();
+}
+
+/// The lines with that word in them, whoever logged them.
+pub fn of_any_thread(word: &str) -> Vec<String> {
+    let lines = OF_ANY_THREAD.lock().unwrap();
+    lines.iter().filter(|line| line.contains(word)).cloned().collect()
 }
 
 fn events() -> Vec<String> {
