@@ -101,8 +101,8 @@ pub fn connector(
 /// What to do about a failed connection, after a semicolon. Empty if there is nothing to add.
 pub fn advice(cause: &str) -> &'static str {
     let is = |sign| cause.contains(sign);
-    if is("UnknownIssuer") || is("BadSignature") {
-        "; write sslrootcert=PATH, with the file of its authority's certificate"
+    if is("UnknownIssuer") || is("BadSignature") || is("CaUsedAsEndEntity") {
+        "; write sslrootcert=PATH, with the file of its authority's certificate or its own"
     } else if is("not valid for") {
         "; connect by a name in the certificate, or make one with this name in it"
     } else if is("does not support TLS") {
