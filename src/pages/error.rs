@@ -8,46 +8,39 @@ use crate::app::App;
 use crate::error::Error;
 use crate::visit::Visit;
 
-/// One error page: its status and its words.
-pub struct Words {
-    status: u16,
-    title: &'static str,
-    text: &'static str,
-}
+/// One error page: its status, its title, and what to do next.
+pub struct Words(u16, &'static str, &'static str);
 
-const fn words(status: u16, title: &'static str, text: &'static str) -> Words {
-    Words { status, title, text }
-}
+const HOME: &str = "Go to the home page";
 
-const BAD_REQUEST: Words = words(
+const BAD_REQUEST: Words = Words(
     400,
     "That did not arrive whole",
     "Go back, load the page again, and send the form once more.",
 );
 const CROSS_SITE: Words =
-    words(403, "That came from another site", "If it was you, open this site and do it here.");
+    Words(403, "That came from another site", "If it was you, open this site and do it here.");
 const CLOSED: Words =
-    words(403, "Registration is closed", "Ask whoever runs this site to make an account for you.");
+    Words(403, "Registration is closed", "Ask whoever runs this site to make an account for you.");
 const NOT_FOUND: Words =
-    words(404, "There is no such page", "Look at the address again, or start from the home page.");
+    Words(404, "There is no such page", "Look at the address again, or start from the home page.");
 const WRONG_METHOD: Words =
-    words(405, "That page cannot do this", "Open the page and use its links and buttons.");
-const TOO_LARGE: Words = words(413, "That is too much", "Send a shorter form.");
+    Words(405, "That page cannot do this", "Open the page and use its links and buttons.");
+const TOO_LARGE: Words = Words(413, "That is too much", "Send a shorter form.");
 const NOT_A_FORM: Words =
-    words(415, "That is not a form", "Open the page and use its links and buttons.");
-const THROTTLED: Words =
-    words(429, "Too many tries", "To keep guessers out, you have to wait a little.");
-const UNAVAILABLE: Words = words(
+    Words(415, "That is not a form", "Open the page and use its links and buttons.");
+const THROTTLED: Words = Words(429, "Too many tries", "This keeps guessers out. Come back in");
+const UNAVAILABLE: Words = Words(
     503,
     "We cannot answer right now",
     "It is not your doing, and nothing of yours is lost. Try again in a few seconds.",
 );
 
 /// What is shown when a handler panics.
-pub const BROKEN: Words = words(
+pub const BROKEN: Words = Words(
     500,
     "Something broke",
-    "It is not your doing. Try again; if it stays, tell whoever runs this site.",
+    "It is not your doing. Try again; if it stays broken, tell whoever runs this site.",
 );
 
 /// The answer to a request that failed.
@@ -64,12 +57,7 @@ pub fn answer(app: &App, visit: &mut Visit, error: &Error) -> Response {
         Error::NotAForm => page(app, visit, &NOT_A_FORM),
         Error::Throttled(wait) => {
             let seconds = wait.as_secs() + 1;
-            let content = html! {
-                h1 { (THROTTLED.title) }
-                p { (THROTTLED.text) " Come back in " (in_words(seconds)) "." }
-            };
-            layout::page(app, visit, THROTTLED.title, &content)
-                .with_status_code(THROTTLED.status)
+            page_with(app, visit, &THROTTLED, &in_words(seconds))
                 .with_additional_header("Retry-After", seconds.to_string())
         }
         Error::Database(_) | Error::Query(_) | Error::Busy(_) => {
@@ -81,17 +69,22 @@ pub fn answer(app: &App, visit: &mut Visit, error: &Error) -> Response {
 
 /// A page with those words.
 pub fn page(app: &App, visit: &mut Visit, words: &Words) -> Response {
+    page_with(app, visit, words, "")
+}
+
+fn page_with(app: &App, visit: &mut Visit, words: &Words, more: &str) -> Response {
+    let Words(status, title, text) = *words;
     let content = html! {
-        h1 { (words.title) }
-        p { (words.text) }
-        p.actions { a.button.second href="/" { "Go to the home page" } }
+        h1 { (title) }
+        p { (text) (more) }
+        p.actions { a.button.second href="/" { (HOME) } }
     };
-    layout::page(app, visit, words.title, &content).with_status_code(words.status)
+    layout::page(app, visit, title, &content).with_status_code(status)
 }
 
 fn in_words(seconds: u64) -> String {
     match seconds {
-        0..=90 => format!("{seconds} seconds"),
-        _ => format!("{} minutes", seconds.div_ceil(60)),
+        0..=90 => format!(" {seconds} seconds."),
+        _ => format!(" {} minutes.", seconds.div_ceil(60)),
     }
 }

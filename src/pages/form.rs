@@ -3,6 +3,8 @@
 
 use maud::{Markup, html};
 
+const LOOK_AGAIN: &str = "Please look at these again:";
+
 /// What is wrong with a form: the name of a field and a sentence about it.
 pub type Problems = Vec<(&'static str, String)>;
 
@@ -41,7 +43,7 @@ impl Field<'_> {
                 @if let Some(text) = problem { p.problem id=(error) { (text) } }
                 input type=(self.kind) id=(self.name) name=(self.name)
                     value=[(self.kind != "password").then_some(self.value)]
-                    autocomplete=(self.autocomplete)
+                    autocomplete=(self.autocomplete) dir=[(self.kind == "text").then_some("auto")]
                     minlength=[self.min] maxlength=[self.max]
                     aria-invalid=[problem.map(|_| "true")]
                     aria-describedby=[Some(described_by).filter(|ids| !ids.is_empty())]
@@ -51,15 +53,13 @@ impl Field<'_> {
     }
 }
 
-/// What is wrong, at the top of the form, each with a link to its field.
+/// What is wrong, at the top of the page, each with a link to its field.
 pub fn summary(problems: &Problems) -> Markup {
     html! {
         @if !problems.is_empty() {
             div.flash.alert role="alert" {
-                p { "Please look at this again:" }
-                ul {
-                    @for (name, text) in problems { li { a href={ "#" (name) } { (text) } } }
-                }
+                @if problems.len() > 1 { p { (LOOK_AGAIN) } }
+                ul { @for (name, text) in problems { li { a href={ "#" (name) } { (text) } } } }
             }
         }
     }

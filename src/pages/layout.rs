@@ -1,4 +1,4 @@
-//! The shell of every page: header, navigation, flash messages, footer.
+//! The shell of every page: header, navigation, flash messages.
 
 use maud::{DOCTYPE, Markup, html};
 use rouille::Response;
@@ -23,7 +23,8 @@ pub fn page(app: &App, visit: &mut Visit, title: &str, content: &Markup) -> Resp
                 link rel="stylesheet" href=(STYLE.path);
                 link rel="icon" type="image/svg+xml" href=(ICON.path);
             }
-            body {
+            // The style sheet draws a door: closed for strangers, open for members.
+            body.member[visit.user().is_some()] {
                 a.skip href="#main" { "Skip to the content" }
                 header {
                     a.site href="/" { (site) }

@@ -3,7 +3,7 @@
 use maud::html;
 use rouille::{Request, Response};
 
-use super::form::{Field, Problems};
+use super::form::{Field, Problems, summary};
 use super::layout;
 use crate::app::App;
 use crate::authentication::authenticate;
@@ -23,8 +23,11 @@ pub const LOGIN_REQUIRED: &str = "Please log in to see that page.";
 
 const LOGGED_OUT: &str = "You have been logged out.";
 const WRONG: &str = "Incorrect email or password.";
-const NO_COOKIES: &str = "You come from a page for members, but your browser sent no cookie. \
-     If logging in leads you back here, allow cookies for this site.";
+
+/// The same for browsers that bring no cookie. Most are merely new here; the others would go in
+/// circles without a word, since no message can wait for them.
+const NO_COOKIE: &str = "Please log in to see that page. If you have just done so, your browser \
+     blocks cookies: allow them for this site, then log in again.";
 
 /// `GET /login`.
 pub fn form(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
@@ -34,7 +37,7 @@ pub fn form(app: &App, visit: &mut Visit, request: &Request) -> Result<Response,
     if visit.user().is_some() {
         return Ok(redirect(next.as_ref()));
     }
-    Ok(page(app, visit, "", next.as_ref(), None))
+    Ok(page(app, visit, "", next.as_ref(), &Problems::new()))
 }
 
 /// `POST /login`.
@@ -44,7 +47,8 @@ pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Respons
     let password = Password::typed(form.field("password")?);
     let next = form.optional("next").and_then(|next| return_path(app, next));
     let Some(user) = authenticate(app, email, &password, visit.ip)? else {
-        return Ok(page(app, visit, email, next.as_ref(), Some(WRONG)).with_status_code(401));
+        let problems = vec![("email", WRONG.to_owned())];
+        return Ok(page(app, visit, email, next.as_ref(), &problems).with_status_code(401));
     };
     event("login", visit.ip, &[("email", &user.email)]);
     visit.log_in(app, user, form.optional("remember").is_some())?;
@@ -74,14 +78,15 @@ fn page(
     visit: &mut Visit,
     email: &str,
     next: Option<&ReturnPath>,
-    wrong: Option<&str>,
+    problems: &Problems,
 ) -> Response {
+    // Which half was wrong is not said, so no field is marked.
     let none = Problems::new();
     let content = html! {
+        @if next.is_some() && !visit.has_cookie { p.flash { (NO_COOKIE) } }
+        (summary(problems))
         h1 { "Log in" }
-        @if next.is_some() && !visit.has_cookie { p.hint { (NO_COOKIES) } }
         form method="post" action="/login" {
-            @if let Some(wrong) = wrong { p.flash.alert role="alert" { (wrong) } }
             @if let Some(next) = next { input type="hidden" name="next" value=(next.as_str()); }
             (Field { name: "email", label: "Email", kind: "email", autocomplete: "username",
                 value: email, max: Some(254), ..Field::default() }.render(&none))
@@ -93,8 +98,8 @@ fn page(
             }
             button type="submit" { "Log in" }
         }
-        @if app.is_open() { p { "No account yet? " a href="/register" { "Register" } "." } }
+        @if app.is_open() { p.aside { "No account yet? " a href="/register" { "Register" } "." } }
     };
-    let title = if wrong.is_some() { "Error: Log in" } else { "Log in" };
+    let title = if problems.is_empty() { "Log in" } else { "Error: Log in" };
     layout::page(app, visit, title, &content)
 }

@@ -123,9 +123,9 @@ fn already_logged_in(app: &App, visit: &mut Visit) -> Result<Response, Error> {
 fn page(app: &App, visit: &mut Visit, typed: &Typed, problems: &Problems) -> Response {
     let text = Field { kind: "text", max: Some(MAX_NAME_CHARS), ..Field::default() };
     let content = html! {
+        (summary(problems))
         h1 { "Register" }
         form method="post" action="/register" {
-            (summary(problems))
             (Field { name: "first_name", label: "First name", autocomplete: "given-name",
                 value: typed.first_name, ..text }.render(problems))
             (Field { name: "last_name", label: "Last name", autocomplete: "family-name",
@@ -135,7 +135,7 @@ fn page(app: &App, visit: &mut Visit, typed: &Typed, problems: &Problems) -> Res
             (password_fields(problems))
             button type="submit" { "Register" }
         }
-        p { "You have an account? " a href="/login" { "Log in" } "." }
+        p.aside { "You have an account? " a href="/login" { "Log in" } "." }
     };
     let title = if problems.is_empty() { "Register" } else { "Error: Register" };
     layout::page(app, visit, title, &content)

@@ -25,6 +25,8 @@ const WRONG_PASSWORD: &str = "That is not your current password.";
 const SESSION_ENDED: &str = "The session was ended.";
 const OTHERS_ENDED: &str = "All other sessions were ended.";
 const NO_SUCH_SESSION: &str = "That session had ended already.";
+const NO_FILES: &str = "There are no files yet.";
+const UNKNOWN_SESSION: &str = "One you do not know? End it, and change your password.";
 
 /// `GET /secret`.
 pub fn show(
@@ -93,18 +95,13 @@ pub fn end_session(
         }
     };
     let ended = app.sessions.end(session.user.uid, which)?;
-    event(
-        "sessions-ended",
-        visit.ip,
-        &[("email", &session.user.email), ("count", &ended.to_string())],
-    );
-    visit.flash(
-        app,
-        match which {
-            Which::Only(_) if ended == 0 => Flash::Alert(NO_SUCH_SESSION.to_owned()),
-            _ => Flash::Notice(done.to_owned()),
-        },
-    )?;
+    let count = ended.to_string();
+    event("sessions-ended", visit.ip, &[("email", &session.user.email), ("count", &count)]);
+    let flash = match which {
+        Which::Only(_) if ended == 0 => Flash::Alert(NO_SUCH_SESSION.to_owned()),
+        _ => Flash::Notice(done.to_owned()),
+    };
+    visit.flash(app, flash)?;
     Ok(Response::redirect_303("/secret"))
 }
 
@@ -120,6 +117,7 @@ fn page(
     };
     let sessions = app.sessions.list(session.user.uid)?;
     let content = html! {
+        (summary(problems))
         h1 { "Hello, " (session.user.full_name()) "!" }
         section aria-labelledby="files" {
             h2 #files { "Files" }
@@ -140,13 +138,11 @@ fn page(
 
 fn file_list(files: &[(String, u64)]) -> Markup {
     html! {
-        @if files.is_empty() { p { "There are no files yet." } }
+        @if files.is_empty() { p { (NO_FILES) } }
         ul.files {
             @for (name, bytes) in files {
                 li {
-                    a href={ "/download/" (utf8_percent_encode(name, NON_ALPHANUMERIC)) } download {
-                        (name)
-                    }
+                    a href={ "/download/" (utf8_percent_encode(name, NON_ALPHANUMERIC)) } { (name) }
                     " " span.hint { (size(*bytes)) }
                 }
             }
@@ -157,7 +153,6 @@ fn file_list(files: &[(String, u64)]) -> Markup {
 fn password_form(session: &Session, problems: &Problems) -> Markup {
     html! {
         form method="post" action="/password" {
-            (summary(problems))
             // Tells password managers whose password this is.
             input type="email" name="username" value=(session.user.email) autocomplete="username" hidden;
             (Field { name: "current_password", label: "Current password", kind: "password",
@@ -173,7 +168,7 @@ fn session_list(sessions: &[Listed], this: i64) -> Markup {
         ul.sessions {
             @for session in sessions {
                 li {
-                    div {
+                    div #{ "session-" (session.number) } {
                         strong { (browser(&session.user_agent)) }
                         " from " (session.ip)
                         @if session.number == this { " " span.this { "this one" } }
@@ -185,14 +180,18 @@ fn session_list(sessions: &[Listed], this: i64) -> Markup {
                 }
             }
         }
-        @if sessions.len() > 1 { (end_button("others", "End all other sessions")) }
+        @if sessions.len() > 1 {
+            p.hint #session-others { (UNKNOWN_SESSION) }
+            (end_button("others", "End all other sessions"))
+        }
     }
 }
 
 fn end_button(session: impl maud::Render, text: &str) -> Markup {
     html! {
         form method="post" action="/sessions/end" {
-            button.quiet type="submit" name="session" value=(session) { (text) }
+            button.quiet type="submit" name="session" value=(session)
+                aria-describedby={ "session-" (session) } { (text) }
         }
     }
 }
