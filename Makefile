@@ -19,9 +19,15 @@ test: tools ## runs the tests on a throw-away PostgreSQL
 	@sql/cluster need curl curl
 	@exec sql/cluster try cargo test
 
-browser-test: tools ## runs the tests that drive a real Chromium, installing it if it is missing
-	@sql/cluster need chromium chromium
-	@exec sql/cluster try cargo test --test browser -- --ignored --test-threads=1
+browser-test: browser-tools ## runs the tests that drive a real Chromium, installing it if it is missing
+	@exec sql/cluster try $(BROWSER_TEST)
+
+screenshots: browser-tools ## makes the pictures in tests/screenshots again
+	@sql/cluster need pngquant pngquant
+	@sql/cluster try $(BROWSER_TEST) photographed
+	mkdir -p tests/screenshots
+	pngquant --force --ext .png --nofs 200 target/screenshots/readme/*.png
+	cp target/screenshots/readme/*.png tests/screenshots/
 
 bench: tools ## measures, beside nginx and a raw bcrypt hash, for about two minutes
 	@sql/cluster need nginx nginx
@@ -30,7 +36,7 @@ bench: tools ## measures, beside nginx and a raw bcrypt hash, for about two minu
 
 check: tools ## checks format, lints and documentation
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 
 clean: ## deletes what was built, and the kept PostgreSQL cluster with every user registered in it
@@ -73,4 +79,12 @@ tools:
 	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust, see https://rustup.rs' >&2; exit 1; }
 	@sql/cluster need cc gcc libc6-dev
 
-.PHONY: help run test browser-test bench check clean install deb units tools
+# Chromium, and what looks at pages for it: axe-core inside it, the Nu HTML checker beside it.
+BROWSER_TEST = cargo test --features browser-test --test browser -- --ignored --test-threads=1
+browser-tools: tools
+	@sql/cluster need chromium chromium
+	@sql/cluster need npm npm
+	@sql/cluster need java default-jre-headless
+	npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error axe-core@4.14.1 vnu-jar@26.9.27
+
+.PHONY: help run test browser-test screenshots bench check clean install deb units tools browser-tools
