@@ -165,6 +165,8 @@ impl Terminal {
     }
 
     fn type_in(&mut self, text: &str) {
+        // A prompt comes a moment before its echo goes; nobody types as fast as that.
+        std::thread::sleep(std::time::Duration::from_millis(500));
         self.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
