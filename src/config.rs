@@ -4,9 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Command, FromArgMatches, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
+
+/// The most that `max_headers` can be: each costs room on the stack of every request.
+pub const MOST_HEADERS: usize = 128;
 
 /// What the server can be told. Each field is a flag and, beside it, an environment variable.
 #[derive(Clone, Args)]
@@ -85,9 +89,9 @@ pub struct Limits {
     #[arg(value_parser = count)]
     pub max_head_bytes: usize,
 
-    /// Headers in a request
+    /// Headers in a request, at most 128
     #[arg(long, env = "DOORWARD_MAX_HEADERS", value_name = "N", default_value = "100")]
-    #[arg(value_parser = count)]
+    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_HEADERS as u64))]
     pub max_headers: usize,
 
     /// Bytes in a request's body

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use rouille::Request;
 
 use super::write::Framing;
-use crate::config::Limits;
+use crate::config::{Limits, MOST_HEADERS};
 
 /// Names and values in the order received; a name may come more than once.
 type Headers = [(String, String)];
@@ -37,8 +37,8 @@ impl Head {
     /// # Errors
     /// The status to refuse the request with.
     pub fn parse(buffer: &[u8], limits: &Limits) -> Result<Option<Head>, u16> {
-        let mut lines = vec![httparse::EMPTY_HEADER; limits.max_headers];
-        let mut head = httparse::Request::new(&mut lines);
+        let mut lines = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut head = httparse::Request::new(&mut lines[..limits.max_headers.min(MOST_HEADERS)]);
         let bytes = match head.parse(buffer) {
             Ok(Status::Complete(bytes)) if bytes <= limits.max_head_bytes => bytes,
             Ok(Status::Partial) if buffer.len() < limits.max_head_bytes => return Ok(None),

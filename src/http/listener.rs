@@ -16,7 +16,7 @@ use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::head::{is_trusted, word};
 use super::read::Incoming;
-use super::write::{Framing, close, refusal, send, turn_away};
+use super::write::{Framing, close, refusal, send, turn_away, writer};
 use crate::config::Limits;
 
 /// Address space for one thread's stack; only what is used of it takes memory.
@@ -141,7 +141,7 @@ impl Server {
         stream.set_nodelay(true)?;
         set_socket_send_buffer_size(stream, SEND_BUFFER_BYTES)?;
         stream.set_write_timeout(Some(self.limits.write_timeout))?;
-        let mut incoming = Incoming::new(stream, &self.limits);
+        let (mut incoming, mut out) = (Incoming::new(stream, &self.limits), writer(stream));
         while incoming.wait() {
             *idle_since.lock() = None;
             let started = Instant::now();
@@ -157,7 +157,7 @@ impl Server {
             };
             framing.close |= self.closing.load(Relaxed);
             let status = response.status_code;
-            let sent = send(stream, response, framing);
+            let sent = send(&mut out, response, framing);
             log_request(&incoming.buffer, status, started, sender);
             sent?;
             if framing.close {

@@ -34,17 +34,25 @@ pub fn refusal(status: u16) -> Response {
         .with_additional_header("Content-Security-Policy", policy)
 }
 
+/// What answers to one connection are collected in. It is kept from answer to answer, because
+/// thousands of threads that each ask for that much memory wait for each other.
+pub fn writer(stream: &TcpStream) -> BufWriter<&TcpStream> {
+    BufWriter::with_capacity(BUFFER_BYTES, stream)
+}
+
 /// Writes a response; a small one takes one system call, a large one little memory.
 ///
 /// # Errors
 /// If the client takes nothing until the write timeout or is gone, or if the body cannot be read
-/// or is shorter than announced. The connection is of no more use then.
-pub fn send(stream: &TcpStream, response: Response, framing: Framing) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(BUFFER_BYTES, stream);
-    let result = write_response(&mut out, response, framing).and_then(|()| out.flush());
+/// or is shorter than announced. The connection is closed then.
+pub fn send(
+    out: &mut BufWriter<&TcpStream>,
+    response: Response,
+    framing: Framing,
+) -> io::Result<()> {
+    let sent = write_response(out, response, framing).and_then(|()| out.flush());
     // Dropped as it is, the writer would try once more, and wait once more.
-    let _ = out.into_parts();
-    result
+    sent.inspect_err(|_| drop(out.get_ref().shutdown(Shutdown::Both)))
 }
 
 fn write_response(out: &mut impl Write, response: Response, framing: Framing) -> io::Result<()> {
@@ -111,7 +119,7 @@ pub fn turn_away(mut stream: &TcpStream) {
     let framing = Framing { close: true, ..Framing::default() };
     let _ = stream
         .set_nonblocking(true)
-        .and_then(|()| send(stream, refusal(503), framing))
+        .and_then(|()| send(&mut writer(stream), refusal(503), framing))
         // The request may be here already: see above.
         .and_then(|()| stream.read(&mut [0; 4096]));
 }
