@@ -80,7 +80,7 @@ tools:
 	@sql/cluster need cc gcc libc6-dev
 
 # Chromium, and what looks at pages for it: axe-core inside it, the Nu HTML checker beside it.
-BROWSER_TEST = cargo test --features browser-test --test browser -- --ignored --test-threads=1
+BROWSER_TEST = cargo test --features browser-test --test browser -- --ignored --test-threads=2
 browser-tools: tools
 	@sql/cluster need chromium chromium
 	@sql/cluster need npm npm
