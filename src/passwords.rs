@@ -1,8 +1,9 @@
 //! Passwords: which are strong enough, bcrypt, and how many are hashed at once.
 //!
 //! In: [`Password`]s as they were typed. Out: [`PasswordHash`]es, yes or no, or [`Error::Busy`].
-//! bcrypt is slow on purpose, so it gets threads of its own, one a core and of low priority: a
-//! flood of logins waits in line, in the order it came, while pages stay fast.
+//! bcrypt is slow on purpose, so it gets threads of its own, one a core: a flood of logins waits in
+//! line, in the order it came. Pages stay fast, because a kernel lets threads that mostly sleep go
+//! before threads that never do.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,9 +26,6 @@ pub const MAX_BYTES: usize = 71;
 
 /// How long a login waits for its turn.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-
-/// How far the threads that hash stand back for all others, of 19.
-const NICENESS: i32 = 10;
 
 /// A password as it was typed. It can be hashed and compared, and nothing else.
 pub struct Password(String);
@@ -169,8 +167,6 @@ impl Passwords {
 }
 
 fn work_off(jobs: &Mutex<Receiver<Job>>) {
-    // On Linux, niceness is a thread's own: pages go before hashes wherever both could run.
-    let _ = rustix::process::nice(NICENESS);
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
