@@ -136,6 +136,7 @@ fn asvs_7_3_1_an_idle_session_ends_and_a_used_one_does_not() {
         assert!(is_in(&mut busy), "each click starts the time anew");
     }
     assert!(!is_in(&mut idle));
+    assert!(!is_in(&mut idle), "asking for it did not revive it");
     assert!(is_in(&mut remembered), "which has a longer time");
 }
 
