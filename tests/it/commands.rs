@@ -88,7 +88,7 @@ fn users_are_added_listed_given_passwords_and_removed() {
 }
 
 #[test]
-fn a_running_server_notices_within_a_second() {
+fn asvs_7_4_5_a_running_server_notices_within_a_second() {
     let site = Site::new();
     user(&site.url, "add", &ADA, PASSWORD);
     let app = handler(&site.app);

@@ -7,7 +7,7 @@ use crate::browser::{Browser, Page};
 use crate::site::{PASSWORD, Site, handler, log_in, register};
 
 #[test]
-fn asvs_16_5_2_a_lost_database_is_a_503_page_and_service_returns_with_it() {
+fn asvs_16_5_2_and_16_5_3_a_lost_database_is_a_503_page_and_service_returns_with_it() {
     let site = Site::new();
     let app = handler(&site.app);
     let mut ada = Browser::new(&app);
@@ -42,7 +42,7 @@ fn asvs_16_5_2_a_lost_database_is_a_503_page_and_service_returns_with_it() {
 }
 
 #[test]
-fn asvs_16_5_4_a_panic_is_a_500_page_that_says_nothing_of_it() {
+fn asvs_16_5_1_and_16_5_4_a_panic_is_a_500_page_that_says_nothing_of_it() {
     let site = Site::new();
     let request = rouille::Request::fake_http("GET", "/", vec![], vec![]);
     let response: Response = site.app.guarded(&request, || panic!("the cause"));

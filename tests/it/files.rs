@@ -26,7 +26,7 @@ impl Drop for Folder {
 }
 
 #[test]
-fn members_see_and_download_every_plain_file_under_its_right_name() {
+fn asvs_3_2_1_members_download_every_plain_file_under_its_right_name() {
     let folder = Folder::new("names");
     let names = [
         ("plain.txt", "plain.txt", "text/plain; charset=utf-8"),
@@ -55,6 +55,7 @@ fn members_see_and_download_every_plain_file_under_its_right_name() {
         assert_eq!(header("Content-Disposition"), disposition);
         assert!(header("Content-Type").starts_with(content_type), "{name}");
         assert_eq!(header("Cache-Control"), "no-store");
+        assert_eq!(header("X-Content-Type-Options"), "nosniff");
     }
 }
 

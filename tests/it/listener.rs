@@ -26,7 +26,7 @@ fn post(headers: &str) -> String {
 // --------------------------------------------------------------------------------- the framing
 
 #[test]
-fn whatever_breaks_the_framing_is_refused_and_the_connection_closed() {
+fn asvs_4_2_1_whatever_breaks_the_framing_is_refused_and_the_connection_closed() {
     let server = start();
     let long = "a".repeat(16 * 1024);
     let cases: &[(&str, String, u16)] = &[

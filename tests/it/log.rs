@@ -56,7 +56,7 @@ fn events() -> Vec<String> {
 }
 
 #[test]
-fn asvs_16_3_1_to_16_3_4_each_security_event_is_one_line_with_who_and_where() {
+fn asvs_16_2_1_to_16_2_4_and_16_3_1_to_16_3_4_each_security_event_is_one_line_with_who_and_where() {
     let site = Site::new();
     let app = handler(&site.app);
     let mut ada = Browser::new(&app);

@@ -85,7 +85,7 @@ fn members_get_what_the_table_says() {
 }
 
 #[test]
-fn a_known_path_with_another_method_is_405_and_says_which_there_are() {
+fn asvs_4_1_4_and_13_4_4_a_known_path_with_another_method_is_405_and_says_which_there_are() {
     let site = Site::new();
     let app = handler(&site.app);
     for (method, path, allow) in [
@@ -123,7 +123,7 @@ fn the_navigation_shows_to_each_what_is_for_them() {
 }
 
 #[test]
-fn wrong_password_and_unknown_email_look_the_same() {
+fn asvs_6_3_8_wrong_password_and_unknown_email_look_the_same() {
     let site = Site::new();
     let app = handler(&site.app);
     register(&mut Browser::new(&app), "Ada", "ada@example.org");
@@ -196,7 +196,7 @@ fn flash_messages_are_shown_once_and_not_to_head() {
 }
 
 #[test]
-fn twenty_simultaneous_registrations_of_one_email_make_one_user() {
+fn asvs_2_3_4_twenty_simultaneous_registrations_of_one_email_make_one_user() {
     let site = Site::new();
     let mut statuses: Vec<(u16, String)> = std::thread::scope(|scope| {
         let one = || {

@@ -174,7 +174,7 @@ fn remember_me_gives_the_cookie_thirty_days_and_without_it_it_goes_with_the_brow
 }
 
 #[test]
-fn asvs_7_4_3_and_6_2_3_a_new_password_needs_the_old_one_and_ends_every_other_session() {
+fn asvs_6_2_2_6_2_3_and_7_4_3_a_new_password_needs_the_old_one_and_ends_every_other_session() {
     let site = Site::new();
     let app = handler(&site.app);
     let (mut ada, mut other) = (Browser::new(&app), Browser::new(&app));

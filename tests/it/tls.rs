@@ -245,7 +245,7 @@ fn check_asks_for_verified_tls_to_another_machine() {
 }
 
 #[test]
-fn a_server_without_tls_is_refused_where_tls_is_wanted_but_not_on_a_unix_socket() {
+fn asvs_12_3_1_a_server_without_tls_is_refused_where_tls_is_wanted_but_not_on_a_unix_socket() {
     let server = Server::start("off");
     let root = server.file("root.pem", &Authority::new("Other").certificate);
     for sslmode in ["require", "verify-ca", "verify-full"] {
