@@ -91,8 +91,13 @@ impl App {
         let answered = catch_unwind(AssertUnwindSafe(answer));
         let mut response = answered
             .unwrap_or_else(|_| error::page(self, &mut Visit::new(self, request), &error::BROKEN));
-        headers::secure(&mut response, self.config.is_https() || request.is_secure());
+        headers::secure(&mut response, self.is_https(request));
         response
+    }
+
+    /// Whether the visitor came by https, as far as the settings or a trusted proxy tell.
+    pub(crate) fn is_https(&self, request: &Request) -> bool {
+        self.config.is_https() || request.is_secure()
     }
 
     /// Whether strangers may make an account.

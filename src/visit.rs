@@ -48,7 +48,7 @@ pub struct Visit {
 impl Visit {
     /// A visitor not looked up yet.
     pub fn new(app: &App, request: &Request) -> Visit {
-        let https = app.config.is_https() || request.is_secure();
+        let https = app.is_https(request);
         let id = cookies::read(request, https);
         let user_agent = request.header("User-Agent").unwrap_or_default();
         Visit {

@@ -1,6 +1,6 @@
 //! The way to PostgreSQL: a pool of connections, each with its prepared statements.
 //!
-//! In: SQL from `users.rs` and `sessions.rs`, which hold every query. Out: rows, or
+//! In: SQL from `users.rs` and `sessions/`, which hold every query. Out: rows, or
 //! [`Error::Database`], which a visitor sees as a 503 page.
 
 use std::collections::HashMap;

@@ -64,3 +64,8 @@ pub fn summary(problems: &Problems) -> Markup {
         }
     }
 }
+
+/// A page's title, which says first that something is wrong: a screen reader reads it first.
+pub fn title(name: &str, problems: &Problems) -> String {
+    if problems.is_empty() { name.to_owned() } else { format!("Error: {name}") }
+}

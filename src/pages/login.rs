@@ -3,7 +3,7 @@
 use maud::html;
 use rouille::{Request, Response};
 
-use super::form::{Field, Problems, summary};
+use super::form::{Field, Problems, summary, title};
 use super::layout;
 use crate::app::App;
 use crate::authentication::authenticate;
@@ -13,6 +13,7 @@ use crate::http::form::Form;
 use crate::http::next::ReturnPath;
 use crate::passwords::Password;
 use crate::sessions::Flash;
+use crate::users::MAX_EMAIL_BYTES;
 use crate::visit::Visit;
 
 /// Where members land who did not want to go anywhere else.
@@ -89,7 +90,7 @@ fn page(
         form method="post" action="/login" {
             @if let Some(next) = next { input type="hidden" name="next" value=(next.as_str()); }
             (Field { name: "email", label: "Email", kind: "email", autocomplete: "username",
-                value: email, max: Some(254), ..Field::default() }.render(&none))
+                value: email, max: Some(MAX_EMAIL_BYTES), ..Field::default() }.render(&none))
             (Field { name: "password", label: "Password", kind: "password",
                 autocomplete: "current-password", ..Field::default() }.render(&none))
             p.check {
@@ -100,6 +101,5 @@ fn page(
         }
         @if app.is_open() { p.aside { "No account yet? " a href="/register" { "Register" } "." } }
     };
-    let title = if problems.is_empty() { "Log in" } else { "Error: Log in" };
-    layout::page(app, visit, title, &content)
+    layout::page(app, visit, &title("Log in", problems), &content)
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use rouille::{Request, Response};
 
-use super::form::{Field, Problems, summary};
+use super::form::{Field, Problems, summary, title};
 use super::{layout, login};
 use crate::app::App;
 use crate::error::Error;
@@ -28,22 +28,16 @@ struct Typed<'a> {
 
 /// `GET /register`.
 pub fn form(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response, Error> {
-    if visit.user().is_some() {
-        return already_logged_in(app, visit);
-    }
-    if !app.is_open() {
-        return Err(Error::RegistrationClosed);
+    if let Some(elsewhere) = turn_away(app, visit)? {
+        return Ok(elsewhere);
     }
     Ok(page(app, visit, &Typed::default(), &Problems::new()))
 }
 
 /// `POST /register`.
 pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
-    if visit.user().is_some() {
-        return already_logged_in(app, visit);
-    }
-    if !app.is_open() {
-        return Err(Error::RegistrationClosed);
+    if let Some(elsewhere) = turn_away(app, visit)? {
+        return Ok(elsewhere);
     }
     let form = Form::read(request, app.config.limits.max_body_bytes)?;
     let typed = Typed {
@@ -115,9 +109,13 @@ pub fn password_fields(problems: &Problems) -> Markup {
     }
 }
 
-fn already_logged_in(app: &App, visit: &mut Visit) -> Result<Response, Error> {
+/// Where members go instead. `None` for strangers, if they may register.
+fn turn_away(app: &App, visit: &mut Visit) -> Result<Option<Response>, Error> {
+    if visit.user().is_none() {
+        return if app.is_open() { Ok(None) } else { Err(Error::RegistrationClosed) };
+    }
     visit.flash(app, Flash::Notice(ALREADY_LOGGED_IN.to_owned()))?;
-    Ok(Response::redirect_303(login::HOME))
+    Ok(Some(Response::redirect_303(login::HOME)))
 }
 
 fn page(app: &App, visit: &mut Visit, typed: &Typed, problems: &Problems) -> Response {
@@ -137,6 +135,5 @@ fn page(app: &App, visit: &mut Visit, typed: &Typed, problems: &Problems) -> Res
         }
         p.aside { "You have an account? " a href="/login" { "Log in" } "." }
     };
-    let title = if problems.is_empty() { "Register" } else { "Error: Register" };
-    layout::page(app, visit, title, &content)
+    layout::page(app, visit, &title("Register", problems), &content)
 }

@@ -6,8 +6,8 @@ use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rouille::{Request, Response, ResponseBody};
 
-use super::form::{Field, Problems, summary};
-use super::{layout, register};
+use super::form::{Field, Problems, summary, title};
+use super::{layout, login, register};
 use crate::app::App;
 use crate::authentication::authenticate;
 use crate::error::Error;
@@ -75,7 +75,7 @@ pub fn change_password(
     event("password-changed", visit.ip, &[("email", &user.email)]);
     visit.log_in(app, (**user).clone(), false)?;
     visit.flash(app, Flash::Notice(PASSWORD_CHANGED.to_owned()))?;
-    Ok(Response::redirect_303("/secret"))
+    Ok(Response::redirect_303(login::HOME))
 }
 
 /// `POST /sessions/end`.
@@ -102,7 +102,7 @@ pub fn end_session(
         _ => Flash::Notice(done.to_owned()),
     };
     visit.flash(app, flash)?;
-    Ok(Response::redirect_303("/secret"))
+    Ok(Response::redirect_303(login::HOME))
 }
 
 fn page(
@@ -132,8 +132,7 @@ fn page(
             (session_list(&sessions, session.number))
         }
     };
-    let title = if problems.is_empty() { "Secret" } else { "Error: Secret" };
-    Ok(layout::page(app, visit, title, &content))
+    Ok(layout::page(app, visit, &title("Secret", problems), &content))
 }
 
 fn file_list(files: &[(String, u64)]) -> Markup {
