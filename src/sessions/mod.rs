@@ -8,20 +8,19 @@
 
 mod flash;
 mod id;
-mod lists;
 mod table;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 
 pub use self::flash::Flash;
 use self::flash::Strangers;
 pub use self::id::{IdHash, SessionId};
-pub use self::lists::List;
-use self::lists::Lists;
 pub use self::table::{Listed, Login};
 use crate::config::Config;
 use crate::database::Database;
@@ -31,6 +30,10 @@ use crate::users::User;
 /// How long what the table said is taken for true.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// From this age on, one request asks the table again, while the others make do with what is known:
+/// if all had to wait for the answer, a flood would stand still once a second.
+const AGING: Duration = Duration::from_millis(900);
+
 /// How long the map keeps a session that nobody uses. The table finds it again.
 const KEPT: Duration = Duration::from_mins(10);
 
@@ -39,6 +42,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The map is cut into pieces, each with its own lock, so that no lock is held for long or often.
 const SHARDS: usize = 64;
+
+/// Lists of sessions kept at once; of more users than this, the one not seen for longest costs a query.
+const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
+
+/// A user's sessions, the latest used first.
+pub type List = Arc<[Listed]>;
 
 /// A login that is alive.
 #[derive(Clone)]
@@ -66,7 +75,8 @@ pub struct Sessions {
     times: table::Times,
     shards: [Shard; SHARDS],
     strangers: Mutex<Strangers>,
-    lists: Lists,
+    /// Lists by user, with the time at which the table gave them.
+    lists: Mutex<LruCache<i64, (Instant, List)>>,
 }
 
 #[derive(Default)]
@@ -96,7 +106,7 @@ impl Sessions {
             times: table::Times::new(config),
             shards: std::array::from_fn(|_| Shard::default()),
             strangers: Mutex::new(Strangers::new()),
-            lists: Lists::new(),
+            lists: Mutex::new(LruCache::new(MAX_LISTS)),
         }
     }
 
@@ -106,36 +116,12 @@ impl Sessions {
     /// [`Error::Database`] if the table must be asked and does not answer: then nobody knows
     /// whether the visitor is logged in.
     pub fn find(&self, id: &IdHash) -> Result<Option<Session>, Error> {
-        if let Some(session) = self.fresh(id) {
-            return Ok(Some(session));
-        }
-        if self.strangers.lock().messages(id).is_some() {
-            return Ok(None);
-        }
-        let _turn = self.turn(id.shard())?;
-        if let Some(session) = self.fresh(id) {
-            return Ok(Some(session));
-        }
-        let known = self.shard(id).contains_key(id);
-        let checked = Instant::now();
-        let Some((number, user)) = table::check(&self.database, &self.times, id)? else {
-            self.shard(id).remove(id);
-            return Ok(None);
+        let in_map = || {
+            let shard = self.shard(id);
+            shard.get(id).map(|entry| (entry.checked, Some(entry.session.clone())))
         };
-        let session = Session { number, user: Arc::new(user) };
-        let mut shard = self.shard(id);
-        match shard.get_mut(id) {
-            Some(entry) => {
-                entry.session = session.clone();
-                entry.checked = checked;
-            }
-            // A logout came in between.
-            None if known => return Ok(None),
-            None => {
-                shard.insert(*id, Entry::new(session.clone(), checked));
-            }
-        }
-        Ok(Some(session))
+        let stranger = || self.strangers.lock().messages(id).map(|_| (Instant::now(), None));
+        self.known_or_asked(id.shard(), || in_map().or_else(stranger), || self.check(id))
     }
 
     /// Logs a user in under a new id, and ends the session that the visitor had (OWASP ASVS 5.0,
@@ -170,7 +156,7 @@ impl Sessions {
 
     /// Drops from memory sessions of a user that have ended in the table.
     pub fn forget(&self, uid: i64, ended: &[IdHash]) {
-        self.lists.forget(uid);
+        self.lists.lock().pop(&uid);
         for id in ended {
             self.shard(id).remove(id);
         }
@@ -178,17 +164,13 @@ impl Sessions {
 
     /// A user's sessions, the latest used first, as the table had them at most a second ago.
     pub fn list(&self, uid: i64) -> Result<List, Error> {
-        if let Some(list) = self.lists.fresh(uid) {
-            return Ok(list);
-        }
-        let _turn = self.turn(usize::try_from(uid).unwrap_or_default())?;
-        if let Some(list) = self.lists.fresh(uid) {
-            return Ok(list);
-        }
-        let checked = Instant::now();
-        let list = table::list(&self.database, uid)?.into();
-        self.lists.put(uid, checked, &list);
-        Ok(list)
+        let known = || self.lists.lock().get(&uid).cloned();
+        self.known_or_asked(usize::try_from(uid).unwrap_or_default(), known, || {
+            let checked = Instant::now();
+            let list = List::from(table::list(&self.database, uid)?);
+            self.lists.lock().put(uid, (checked, list.clone()));
+            Ok(list)
+        })
     }
 
     /// Leaves a message in a session, once however often it is left. `false` if there is no such
@@ -226,10 +208,52 @@ impl Sessions {
         table::sweep(&self.database)
     }
 
-    fn fresh(&self, id: &IdHash) -> Option<Session> {
-        let shard = self.shard(id);
-        let entry = shard.get(id)?;
-        (entry.checked.elapsed() < FRESH).then(|| entry.session.clone())
+    /// What is known, while it is fresh; else what `ask` brings, for which only one request asks.
+    fn known_or_asked<T>(
+        &self,
+        shard: usize,
+        known: impl Fn() -> Option<(Instant, T)>,
+        ask: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let younger_than = |age| known().filter(|(checked, _)| checked.elapsed() < age);
+        if let Some((_, value)) = younger_than(AGING) {
+            return Ok(value);
+        }
+        let asking = &self.shards[shard % SHARDS].asking;
+        let turn = match younger_than(FRESH) {
+            None => asking.try_lock_for(PATIENCE),
+            Some((_, value)) => match asking.try_lock() {
+                None => return Ok(value),
+                turn => turn,
+            },
+        };
+        let _turn = turn.ok_or(Error::Busy("turn to ask the database"))?;
+        // Whoever had the turn before may have asked the same.
+        younger_than(AGING).map_or_else(ask, |(_, value)| Ok(value))
+    }
+
+    /// Asks the table for a session, and puts the answer into the map.
+    fn check(&self, id: &IdHash) -> Result<Option<Session>, Error> {
+        let (checked, was_known) = (Instant::now(), self.shard(id).contains_key(id));
+        let found = table::check(&self.database, &self.times, id)?;
+        let mut shard = self.shard(id);
+        let Some((number, user)) = found else {
+            shard.remove(id);
+            return Ok(None);
+        };
+        let session = Session { number, user: Arc::new(user) };
+        match shard.get_mut(id) {
+            Some(entry) => {
+                entry.session = session.clone();
+                entry.checked = checked;
+            }
+            // A logout came in between.
+            None if was_known => return Ok(None),
+            None => {
+                shard.insert(*id, Entry::new(session.clone(), checked));
+            }
+        }
+        Ok(Some(session))
     }
 
     fn with_flashes<T>(&self, id: &IdHash, change: impl FnOnce(&mut Vec<Flash>) -> T) -> Option<T> {
@@ -241,10 +265,5 @@ impl Sessions {
 
     fn shard(&self, id: &IdHash) -> MutexGuard<'_, HashMap<IdHash, Entry>> {
         self.shards[id.shard() % SHARDS].entries.lock()
-    }
-
-    fn turn(&self, shard: usize) -> Result<MutexGuard<'_, ()>, Error> {
-        let asking = &self.shards[shard % SHARDS].asking;
-        asking.try_lock_for(PATIENCE).ok_or(Error::Busy("turn to ask the database"))
     }
 }
