@@ -1,6 +1,6 @@
 //! Serving connections: a thread for each, and limits to what one client, or all together, may take.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, BufWriter, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -8,19 +8,23 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use rouille::{Request, Response};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
-use super::head::{is_trusted, word};
-use super::read::Incoming;
-use super::write::{Framing, close, refusal, send, turn_away, writer};
+use super::forwarded::{is_trusted, take_sender};
+use super::headers;
+use super::read::{Incoming, word};
+use super::write::{Framing, close, send};
 use crate::config::Limits;
 
 /// Address space for one thread's stack; only what is used of it takes memory.
 const STACK_BYTES: usize = 512 * 1024;
+/// How much of an answer is in memory at once; with less room, `io::copy` sends the head by itself.
+const BUFFER_BYTES: usize = 16 * 1024;
 /// What the kernel may hold for one slow reader, who would get megabytes by default.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// The pause after a connection could not be accepted or its thread not started.
@@ -61,39 +65,34 @@ pub fn serve(
 ) -> io::Result<()> {
     // A client that leaves between poll and accept must not hold up the loop.
     listener.set_nonblocking(true)?;
-    let (connections, closing) = Default::default();
-    let handle = Box::new(handle);
+    let ((connections, closing), handle) = (Default::default(), Box::new(handle));
     let server = Arc::new(Server { limits, trusted_proxies, handle, connections, closing });
-    server.accept_until(stop, &listener);
+    loop {
+        let mut ready = [PollFd::new(stop, PollFlags::IN), PollFd::new(&listener, PollFlags::IN)];
+        let _ = poll(&mut ready, None);
+        if !ready[0].revents().is_empty() {
+            break;
+        }
+        match listener.accept().and_then(|(stream, peer)| server.admit(stream, peer)) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                log::warn!("cannot take connections: {error}");
+                end_idlest(&server.open());
+                thread::sleep(PAUSE);
+            }
+            _ => {}
+        }
+    }
     drop(listener);
-    server.finish();
+    server.closing.store(true, Relaxed);
+    let deadline = Instant::now() + server.limits.shutdown_timeout;
+    while Instant::now() < deadline && !server.open().is_empty() {
+        server.open().iter().for_each(|connection| connection.end_if_idle());
+        thread::sleep(PAUSE / 10);
+    }
     Ok(())
 }
 
 impl Server {
-    fn accept_until(self: &Arc<Self>, stop: &UnixStream, listener: &TcpListener) {
-        let mut warned: Option<Instant> = None;
-        loop {
-            let mut ready =
-                [PollFd::new(stop, PollFlags::IN), PollFd::new(listener, PollFlags::IN)];
-            let _ = poll(&mut ready, None);
-            if !ready[0].revents().is_empty() {
-                return;
-            }
-            let admitted = listener.accept().and_then(|(stream, peer)| self.admit(stream, peer));
-            if let Err(error) = admitted
-                && error.kind() != ErrorKind::WouldBlock
-            {
-                if warned.is_none_or(|at| at.elapsed() > 100 * PAUSE) {
-                    log::warn!("cannot take connections: {error}");
-                    warned = Some(Instant::now());
-                }
-                end_idlest(&self.open());
-                thread::sleep(PAUSE);
-            }
-        }
-    }
-
     /// Starts a thread for a connection, unless it is one too many.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -106,7 +105,7 @@ impl Server {
         let alike = open.iter().filter(|other| other.peer.ip() == peer.ip()).count();
         let takes_all = alike >= self.limits.max_connections_per_address;
         if open.len() >= max || (takes_all && !is_trusted(peer, &self.trusted_proxies)) {
-            turn_away(&stream);
+            let _ = turn_away(stream);
             log_request(b"- -", 503, Instant::now(), peer);
             return Ok(());
         }
@@ -120,16 +119,6 @@ impl Server {
         Ok(())
     }
 
-    /// Lets requests finish, and ends every connection that has none.
-    fn finish(&self) {
-        self.closing.store(true, Relaxed);
-        let deadline = Instant::now() + self.limits.shutdown_timeout;
-        while Instant::now() < deadline && !self.open().is_empty() {
-            self.open().iter().for_each(|connection| connection.end_if_idle());
-            thread::sleep(PAUSE / 10);
-        }
-    }
-
     fn open(&self) -> Vec<Arc<Connection>> {
         let mut connections = self.connections.lock();
         connections.retain(|connection| connection.strong_count() > 0);
@@ -141,26 +130,31 @@ impl Server {
         stream.set_nodelay(true)?;
         set_socket_send_buffer_size(stream, SEND_BUFFER_BYTES)?;
         stream.set_write_timeout(Some(self.limits.write_timeout))?;
-        let (mut incoming, mut out) = (Incoming::new(stream, &self.limits), writer(stream));
+        // Both keep their memory from request to request: threads that ask for it wait for each other.
+        let mut incoming = Incoming::new(stream, &self.limits);
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, stream);
         while incoming.wait() {
             *idle_since.lock() = None;
-            let started = Instant::now();
-            let mut framing = Framing { close: true, ..Framing::default() };
-            let (sender, response) = match incoming.request() {
-                Ok(Some((head, body))) => {
+            let (started, mut framing, mut sender) = (Instant::now(), Framing::default(), *peer);
+            let response = match incoming.request() {
+                Ok((mut head, body)) => {
                     framing = head.framing;
-                    let request = head.into_request(body, *peer, &self.trusted_proxies);
-                    (*request.remote_addr(), (self.handle)(&request))
+                    let is_https;
+                    (sender, is_https) =
+                        take_sender(&mut head.headers, *peer, &self.trusted_proxies);
+                    let build =
+                        if is_https { Request::fake_https_from } else { Request::fake_http_from };
+                    (self.handle)(&build(sender, head.method, head.target, head.headers, body))
                 }
-                Ok(None) => return Ok(()),
-                Err(status) => (*peer, refusal(status)),
+                Err(Some(status)) => refusal(status),
+                Err(None) => return Ok(()),
             };
-            framing.close |= self.closing.load(Relaxed);
+            framing.keep_alive &= !self.closing.load(Relaxed);
             let status = response.status_code;
             let sent = send(&mut out, response, framing);
             log_request(&incoming.buffer, status, started, sender);
             sent?;
-            if framing.close {
+            if !framing.keep_alive {
                 return close(stream);
             }
             *idle_since.lock() = Some(Instant::now());
@@ -183,6 +177,22 @@ fn end_idlest(open: &[Arc<Connection>]) {
     if let Some(idlest) = idle.min_by_key(|connection| *connection.idle_since.lock()) {
         idlest.end_if_idle();
     }
+}
+
+/// The answer to a request that no handler gets to see.
+fn refusal(status: u16) -> Response {
+    let reason = StatusCode::from_u16(status).unwrap_or_default();
+    let mut response = Response::text(format!("{reason}\n")).with_status_code(status);
+    headers::secure(&mut response, false);
+    response
+}
+
+/// Answers 503, without ever waiting for the client.
+fn turn_away(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    send(&mut BufWriter::new(&stream), refusal(503), Framing::default())?;
+    // The request may be here already, and closing before it is read would reset the connection.
+    stream.read(&mut [0; 4096]).map(drop)
 }
 
 fn log_request(received: &[u8], status: u16, started: Instant, sender: SocketAddr) {

@@ -4,7 +4,7 @@ pub(crate) mod cookies;
 pub(crate) mod cross_origin;
 pub(crate) mod form;
 pub(crate) mod forward_auth;
-mod head;
+mod forwarded;
 pub(crate) mod headers;
 pub mod listener;
 pub(crate) mod next;

@@ -1,11 +1,17 @@
-//! Reading one request off a socket, within the limits of size and time.
+//! Reading one request off a socket: within limits of size and time, and by the letter of RFC 9112.
+//!
+//! Two servers that disagree on where a request ends can be played against each other (request
+//! smuggling). So whatever could be read in two ways is refused, and its connection closed.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::head::Head;
-use crate::config::Limits;
+use http::uri::{Authority, Uri};
+use httparse::{Error, Status};
+
+use super::write::Framing;
+use crate::config::{Limits, MOST_HEADERS};
 
 /// How much one read asks for: nearly always more than the whole request.
 const READ_BYTES: usize = 4096;
@@ -21,8 +27,15 @@ pub struct Incoming<'a> {
     done: usize,
 }
 
+/// What stands before a request's body. A header may come more than once.
+pub struct Head {
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub framing: Framing,
+}
+
 impl<'a> Incoming<'a> {
-    /// The receiving side of `stream`, of which nothing has been read yet.
     pub fn new(stream: &'a TcpStream, limits: &'a Limits) -> Self {
         Incoming { stream, limits, timeout: Duration::ZERO, buffer: Vec::new(), done: 0 }
     }
@@ -35,42 +48,37 @@ impl<'a> Incoming<'a> {
         !self.buffer.is_empty() || matches!(self.read(self.limits.idle_timeout), Ok(1..))
     }
 
-    /// Reads the request whose first byte is there; `None` if the client goes away meanwhile.
+    /// Reads the request whose first byte is there, head and body.
     ///
     /// # Errors
-    /// The status to refuse the request with, as it breaks a rule or a limit.
-    pub fn request(&mut self) -> Result<Option<(Head, Vec<u8>)>, u16> {
+    /// The status to refuse it with, as it breaks a rule or a limit; `None` if the client is gone.
+    pub fn request(&mut self) -> Result<(Head, Vec<u8>), Option<u16>> {
         let deadline = Instant::now() + self.limits.head_timeout;
-        let head = loop {
+        let (head, bytes) = loop {
             match Head::parse(&self.buffer, self.limits)? {
-                Some(head) => break head,
-                None if self.read_before(deadline)? => {}
-                None => return Ok(None),
+                Some(parsed) => break parsed,
+                None => self.read_before(deadline)?,
             }
         };
         let deadline = Instant::now() + self.limits.body_timeout;
-        self.done = head.bytes + head.body_bytes;
-        if head.expects_continue && self.buffer.len() < self.done {
+        self.done = bytes + head.body_bytes(self.limits.max_body_bytes)?;
+        if head.expects_continue()? && self.buffer.len() < self.done {
             // If this fails, so does the read that follows.
             let _ = { self.stream }.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         while self.buffer.len() < self.done {
-            if !self.read_before(deadline)? {
-                return Ok(None);
-            }
+            self.read_before(deadline)?;
         }
-        let body = self.buffer[head.bytes..self.done].to_vec();
-        Ok(Some((head, body)))
+        Ok((head, self.buffer[bytes..self.done].to_vec()))
     }
 
-    /// Reads on; `false` if the client is gone, 408 if the deadline is.
-    fn read_before(&mut self, deadline: Instant) -> Result<bool, u16> {
+    fn read_before(&mut self, deadline: Instant) -> Result<(), Option<u16>> {
         let left = deadline.saturating_duration_since(Instant::now());
-        match self.read(left) {
-            _ if left.is_zero() => Err(408),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Err(408),
-            Err(error) => Ok(error.kind() == ErrorKind::Interrupted),
-            Ok(bytes) => Ok(bytes > 0),
+        match self.read(left).map_err(|error| error.kind()) {
+            _ if left.is_zero() => Err(Some(408)),
+            Err(ErrorKind::WouldBlock) => Err(Some(408)),
+            Ok(1..) | Err(ErrorKind::Interrupted) => Ok(()),
+            _ => Err(None),
         }
     }
 
@@ -86,4 +94,93 @@ impl<'a> Incoming<'a> {
         self.buffer.truncate(filled + result.as_ref().unwrap_or(&0));
         result
     }
+}
+
+impl Head {
+    /// The head that `buffer` begins with, and its length; `None` while it is incomplete.
+    fn parse(buffer: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, u16> {
+        let mut lines = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut parsed = httparse::Request::new(&mut lines[..limits.max_headers.min(MOST_HEADERS)]);
+        let bytes = match parsed.parse(buffer) {
+            Ok(Status::Complete(bytes)) if bytes <= limits.max_head_bytes => bytes,
+            Ok(Status::Partial) if buffer.len() < limits.max_head_bytes => return Ok(None),
+            Ok(_) if !buffer[..limits.max_head_bytes].contains(&b'\n') => return Err(414),
+            Ok(_) | Err(Error::TooManyHeaders) => return Err(431),
+            Err(Error::Version) if word(buffer, 2).starts_with(b"HTTP/") => return Err(505),
+            Err(_) => return Err(400),
+        };
+        // httparse takes a bare LF for a line end, which the next server may not.
+        if !buffer[..bytes - 1].split(|byte| *byte == b'\n').all(|line| line.ends_with(b"\r")) {
+            return Err(400);
+        }
+        let (method, is_1_0) = (parsed.method.unwrap_or_default(), parsed.version == Some(0));
+        let mut head = Head {
+            method: method.to_owned(),
+            target: parsed.path.unwrap_or_default().to_owned(),
+            headers: parsed.headers.iter().map(|h| (h.name.to_owned(), text(h.value))).collect(),
+            framing: Framing { head_only: method == "HEAD", is_1_0, keep_alive: false },
+        };
+        let closes = |line: &str| line.split(',').any(|o| o.trim().eq_ignore_ascii_case("close"));
+        head.framing.keep_alive = !is_1_0 && !head.values("connection").any(closes);
+        head.target = head.path_and_query()?;
+        Ok(Some((head, bytes)))
+    }
+
+    /// Path and query of the target, or the `*` of `OPTIONS *`. A host in it must be that of `Host`,
+    /// which comes exactly once but in HTTP/1.0, and is never empty (RFC 9112 §3.2, RFC 9110 §4.2.1).
+    fn path_and_query(&self) -> Result<String, u16> {
+        let host = match self.only("host")? {
+            None if self.framing.is_1_0 => "",
+            Some(host) if host.parse::<Authority>().is_ok() && !host.contains('@') => host,
+            _ => return Err(400),
+        };
+        let uri: Uri = self.target.parse().map_err(|_| 400_u16)?;
+        let is_elsewhere = uri.authority().is_some_and(|a| !a.as_str().eq_ignore_ascii_case(host));
+        let is_odd = !self.target.is_ascii() || (self.target == "*" && self.method != "OPTIONS");
+        let path = uri.path_and_query().filter(|_| !is_elsewhere && !is_odd);
+        path.map(ToString::to_string).ok_or(400)
+    }
+
+    /// `Content-Length`: digits, at most once, and no other framing beside it (RFC 9112 §6.3).
+    fn body_bytes(&self, max: usize) -> Result<usize, u16> {
+        if self.values("transfer-encoding").next().is_some() {
+            return Err(501);
+        }
+        let length = self.only("content-length")?.unwrap_or("0");
+        if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(400);
+        }
+        length.parse().ok().filter(|bytes| *bytes <= max).ok_or(413)
+    }
+
+    fn expects_continue(&self) -> Result<bool, u16> {
+        match self.only("expect")? {
+            Some(_) if self.framing.is_1_0 => Ok(false),
+            Some(it) if !it.eq_ignore_ascii_case("100-continue") => Err(417),
+            expected => Ok(expected.is_some()),
+        }
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        let lines = self.headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
+        lines.map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a header that may come once.
+    fn only(&self, name: &str) -> Result<Option<&str>, u16> {
+        let mut values = self.values(name);
+        let first = values.next();
+        if values.next().is_none() { Ok(first) } else { Err(400) }
+    }
+}
+
+/// The `n`th word of the first line: method, target, version.
+pub fn word(buffer: &[u8], n: usize) -> &[u8] {
+    buffer.split(|byte| b" \r\n".contains(byte)).nth(n).unwrap_or_default()
+}
+
+/// UTF-8 or else Latin-1, so that no byte is lost.
+fn text(bytes: &[u8]) -> String {
+    let latin_1 = || bytes.iter().copied().map(char::from).collect();
+    str::from_utf8(bytes).map_or_else(|_| latin_1(), str::to_owned)
 }

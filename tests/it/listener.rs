@@ -120,7 +120,7 @@ fn a_refusal_is_a_complete_and_harmless_response() {
         ("Content-Type", "text/plain; charset=utf-8"),
         ("X-Content-Type-Options", "nosniff"),
         ("Cache-Control", "no-store"),
-        ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("X-Frame-Options", "DENY"),
         ("Connection", "close"),
         ("Content-Length", "16"),
     ] {
