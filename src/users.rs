@@ -41,7 +41,7 @@ pub struct User {
 impl User {
     /// First and last name.
     pub fn full_name(&self) -> String {
-        format!("{} {}", self.first_name, self.last_name)
+        [&*self.first_name, " ", &*self.last_name].concat()
     }
 
     /// The user in a row with the columns uid, `first_name`, `last_name` and email.

@@ -14,7 +14,7 @@ use crate::sessions::{Flash, IdHash, Login, Session, SessionId, Which};
 use crate::users::User;
 
 /// Of a browser's name for itself, as much as is kept.
-const MAX_USER_AGENT_CHARS: usize = 200;
+const MAX_USER_AGENT_BYTES: usize = 200;
 
 /// Who is asking.
 #[derive(Clone)]
@@ -57,7 +57,8 @@ impl Visit {
             path: request.raw_url().split('?').next().unwrap_or_default().to_owned(),
             has_cookie: id.is_some(),
             visitor: Visitor::Unknown,
-            user_agent: user_agent.chars().take(MAX_USER_AGENT_CHARS).collect(),
+            user_agent: user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)]
+                .to_owned(),
             is_head: request.method() == "HEAD",
             session: id.map(|id| id.hash()),
             issued: None,

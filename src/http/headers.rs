@@ -25,6 +25,8 @@ const ALWAYS: [(&str, &str); 7] = [
 /// every page depends on who asks.
 pub fn secure(response: &mut Response, https: bool) {
     let headers = &mut response.headers;
+    let mut own = std::mem::replace(headers, Vec::with_capacity(2 * ALWAYS.len()));
+    headers.append(&mut own);
     headers.extend(ALWAYS.map(|(name, value)| (name.into(), value.into())));
     if https {
         headers.push(("Strict-Transport-Security".into(), "max-age=31536000".into()));

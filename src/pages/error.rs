@@ -79,7 +79,7 @@ fn page_with(app: &App, visit: &mut Visit, words: &Words, more: &str) -> Respons
         p { (text) (more) }
         p.actions { a.button.second href="/" { (HOME) } }
     };
-    layout::page(app, visit, title, &content).with_status_code(status)
+    layout::page(app, visit, title, &[content]).with_status_code(status)
 }
 
 fn in_words(seconds: u64) -> String {

@@ -33,20 +33,19 @@ impl Field<'_> {
     /// The field, with what is wrong with it, if anything.
     pub fn render(&self, problems: &Problems) -> Markup {
         let problem = problems.iter().find(|(name, _)| *name == self.name).map(|(_, text)| text);
-        let (error, hint) = (format!("{}-error", self.name), format!("{}-hint", self.name));
-        let notes = [problem.map(|_| error.as_str()), self.hint.map(|_| hint.as_str())];
-        let described_by = notes.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let notes = [problem.map(|_| "-error"), self.hint.map(|_| "-hint")].into_iter().flatten();
+        let ids: Vec<_> = notes.map(|note| [self.name, note].concat()).collect();
         html! {
             div.field {
                 label for=(self.name) { (self.label) }
-                @if let Some(text) = self.hint { p.hint id=(hint) { (text) } }
-                @if let Some(text) = problem { p.problem id=(error) { (text) } }
+                @if let Some(text) = self.hint { p.hint id={ (self.name) "-hint" } { (text) } }
+                @if let Some(text) = problem { p.problem id={ (self.name) "-error" } { (text) } }
                 input type=(self.kind) id=(self.name) name=(self.name)
                     value=[(self.kind != "password").then_some(self.value)]
                     autocomplete=(self.autocomplete) dir=[(self.kind == "text").then_some("auto")]
                     minlength=[self.min] maxlength=[self.max]
                     aria-invalid=[problem.map(|_| "true")]
-                    aria-describedby=[Some(described_by).filter(|ids| !ids.is_empty())]
+                    aria-describedby=[(!ids.is_empty()).then(|| ids.join(" "))]
                     required;
             }
         }

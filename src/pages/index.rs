@@ -38,5 +38,5 @@ pub fn show(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response
             }
         }
     };
-    Ok(layout::page(app, visit, "Home", &content))
+    Ok(layout::page(app, visit, "Home", &[content]))
 }

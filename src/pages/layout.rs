@@ -8,8 +8,8 @@ use crate::endpoints::{ICON, STYLE};
 use crate::sessions::Flash;
 use crate::visit::{Visit, Visitor};
 
-/// A page with that title and content, and the messages that wait for its visitor.
-pub fn page(app: &App, visit: &mut Visit, title: &str, content: &Markup) -> Response {
+/// A page with that title and those pieces of content, and the messages that wait for its visitor.
+pub fn page(app: &App, visit: &mut Visit, title: &str, content: &[Markup]) -> Response {
     let flashes = visit.take_flashes(app);
     let site = &app.config.site_name;
     let markup = html! {
@@ -32,7 +32,7 @@ pub fn page(app: &App, visit: &mut Visit, title: &str, content: &Markup) -> Resp
                 }
                 main #main tabindex="-1" {
                     @for flash in &flashes { (message(flash)) }
-                    (content)
+                    @for piece in content { (piece) }
                 }
             }
         }
@@ -41,22 +41,21 @@ pub fn page(app: &App, visit: &mut Visit, title: &str, content: &Markup) -> Resp
 }
 
 fn navigation(app: &App, visit: &Visit) -> Markup {
-    let link = |path: &str, text: &str| {
-        let current = (visit.path == path).then_some("page");
-        html! { li { a href=(path) aria-current=[current] { (text) } } }
-    };
+    let is_stranger = matches!(visit.visitor, Visitor::Stranger);
+    let links = [
+        ("/", "Home", true),
+        ("/secret", "Secret", true),
+        ("/register", "Register", is_stranger && app.is_open()),
+        ("/login", "Log in", is_stranger),
+    ];
     html! {
         nav aria-label="Main" {
             ul {
-                (link("/", "Home"))
-                (link("/secret", "Secret"))
-                @match &visit.visitor {
-                    Visitor::Unknown => {}
-                    Visitor::Stranger => {
-                        @if app.is_open() { (link("/register", "Register")) }
-                        (link("/login", "Log in"))
-                    }
-                    Visitor::Member(_) => li {
+                @for (path, text, _) in links.iter().filter(|(.., is_shown)| *is_shown) {
+                    li { a href=(path) aria-current=[(visit.path == *path).then_some("page")] { (text) } }
+                }
+                @if visit.user().is_some() {
+                    li {
                         form method="post" action="/logout" {
                             button.quiet type="submit" { "Log out" }
                         }

@@ -101,5 +101,5 @@ fn page(
         }
         @if app.is_open() { p.aside { "No account yet? " a href="/register" { "Register" } "." } }
     };
-    layout::page(app, visit, &title("Log in", problems), &content)
+    layout::page(app, visit, &title("Log in", problems), &[content])
 }

@@ -93,7 +93,7 @@ pub fn password_problems(
 }
 
 /// The two fields for a new password.
-pub fn password_fields(problems: &Problems) -> Markup {
+pub fn password_fields(problems: &Problems) -> [Markup; 2] {
     let new_password = Field {
         kind: "password",
         autocomplete: "new-password",
@@ -101,12 +101,11 @@ pub fn password_fields(problems: &Problems) -> Markup {
         max: Some(passwords::MAX_BYTES),
         ..Field::default()
     };
-    html! {
-        (Field { name: "password", label: "New password", hint: Some(PASSWORD_HINT), ..new_password }
-            .render(problems))
-        (Field { name: "confirm", label: "New password again", hint: None, ..new_password }
-            .render(problems))
-    }
+    let hint = Some(PASSWORD_HINT);
+    [
+        Field { name: "password", label: "New password", hint, ..new_password }.render(problems),
+        Field { name: "confirm", label: "New password again", ..new_password }.render(problems),
+    ]
 }
 
 /// Where members go instead. `None` for strangers, if they may register.
@@ -130,10 +129,10 @@ fn page(app: &App, visit: &mut Visit, typed: &Typed, problems: &Problems) -> Res
                 value: typed.last_name, ..text }.render(problems))
             (Field { name: "email", label: "Email", kind: "email", autocomplete: "email",
                 value: typed.email, max: Some(MAX_EMAIL_BYTES), ..Field::default() }.render(problems))
-            (password_fields(problems))
+            @for field in password_fields(problems) { (field) }
             button type="submit" { "Register" }
         }
         p.aside { "You have an account? " a href="/login" { "Log in" } "." }
     };
-    layout::page(app, visit, &title("Register", problems), &content)
+    layout::page(app, visit, &title("Register", problems), &[content])
 }

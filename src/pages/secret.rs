@@ -116,33 +116,27 @@ fn page(
         None => vec![(CHEAT_SHEET.0.to_owned(), CHEAT_SHEET.1.len() as u64)],
     };
     let sessions = app.sessions.list(session.user.uid)?;
-    let content = html! {
-        (summary(problems))
-        h1 { "Hello, " (session.user.full_name()) "!" }
-        section aria-labelledby="files" {
-            h2 #files { "Files" }
-            (file_list(&files))
-        }
-        section aria-labelledby="change-password" {
-            h2 #change-password { "Password" }
-            (password_form(session, problems))
-        }
-        section aria-labelledby="sessions" {
-            h2 #sessions { "Your sessions" }
-            (session_list(&sessions, session.number))
-        }
-    };
+    let content = [
+        summary(problems),
+        html! { h1 { "Hello, " (session.user.full_name()) "!" } },
+        file_list(&files),
+        password_form(session, problems),
+        session_list(&sessions, session.number),
+    ];
     Ok(layout::page(app, visit, &title("Secret", problems), &content))
 }
 
 fn file_list(files: &[(String, u64)]) -> Markup {
     html! {
-        @if files.is_empty() { p { (NO_FILES) } }
-        ul.files {
-            @for (name, bytes) in files {
-                li {
-                    a href={ "/download/" (utf8_percent_encode(name, NON_ALPHANUMERIC)) } { (name) }
-                    " " span.hint { (size(*bytes)) }
+        section aria-labelledby="files" {
+            h2 #files { "Files" }
+            @if files.is_empty() { p { (NO_FILES) } }
+            ul.files {
+                @for (name, bytes) in files {
+                    li {
+                        a href={ "/download/" (utf8_percent_encode(name, NON_ALPHANUMERIC)) } { (name) }
+                        " " span.hint { (size(*bytes)) }
+                    }
                 }
             }
         }
@@ -151,37 +145,45 @@ fn file_list(files: &[(String, u64)]) -> Markup {
 
 fn password_form(session: &Session, problems: &Problems) -> Markup {
     html! {
-        form method="post" action="/password" {
-            // Tells password managers whose password this is.
-            input type="email" name="username" value=(session.user.email) autocomplete="username" hidden;
-            (Field { name: "current_password", label: "Current password", kind: "password",
-                autocomplete: "current-password", ..Field::default() }.render(problems))
-            (register::password_fields(problems))
-            button type="submit" { "Change password" }
+        section aria-labelledby="change-password" {
+            h2 #change-password { "Password" }
+            form method="post" action="/password" {
+                // Tells password managers whose password this is.
+                input type="email" name="username" value=(session.user.email)
+                    autocomplete="username" hidden;
+                (Field { name: "current_password", label: "Current password", kind: "password",
+                    autocomplete: "current-password", ..Field::default() }.render(problems))
+                @for field in register::password_fields(problems) { (field) }
+                button type="submit" { "Change password" }
+            }
         }
     }
 }
 
 fn session_list(sessions: &[Listed], this: i64) -> Markup {
     html! {
-        ul.sessions {
-            @for session in sessions {
-                li {
-                    div #{ "session-" (session.number) } {
-                        strong { (browser(&session.user_agent)) }
-                        " from " (session.ip)
-                        @if session.number == this { " " span.this { "this one" } }
-                        p.hint {
-                            "Began " (time(session.created_at)) ", last seen " (time(session.last_seen_at))
+        section aria-labelledby="sessions" {
+            h2 #sessions { "Your sessions" }
+            ul.sessions {
+                @for session in sessions {
+                    li {
+                        div #{ "session-" (session.number) } {
+                            strong { (browser(&session.user_agent)) }
+                            " from " (session.ip)
+                            @if session.number == this { " " span.this { "this one" } }
+                            p.hint {
+                                "Began " (time(session.created_at))
+                                ", last seen " (time(session.last_seen_at))
+                            }
                         }
+                        @if session.number != this { (end_button(session.number, "End")) }
                     }
-                    @if session.number != this { (end_button(session.number, "End")) }
                 }
             }
-        }
-        @if sessions.len() > 1 {
-            p.hint #session-others { (UNKNOWN_SESSION) }
-            (end_button("others", "End all other sessions"))
+            @if sessions.len() > 1 {
+                p.hint #session-others { (UNKNOWN_SESSION) }
+                (end_button("others", "End all other sessions"))
+            }
         }
     }
 }
@@ -198,15 +200,15 @@ fn end_button(session: impl maud::Render, text: &str) -> Markup {
 /// A time in UTC, to the minute.
 fn time(time: SystemTime) -> Markup {
     let rfc3339 = humantime::format_rfc3339_seconds(time).to_string();
-    let words = rfc3339.get(..16).unwrap_or_default().replace('T', " ");
-    html! { time datetime=(rfc3339) { (words) " UTC" } }
+    let (day, clock) = rfc3339.split_once('T').unwrap_or_default();
+    html! { time datetime=(rfc3339) { (day) " " (clock.get(..5).unwrap_or_default()) " UTC" } }
 }
 
-fn size(bytes: u64) -> String {
+fn size(bytes: u64) -> Markup {
     match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
-        _ => format!("{} MB", bytes.div_ceil(1_000_000)),
+        0..1_000 => html! { (bytes) " bytes" },
+        1_000..1_000_000 => html! { (bytes.div_ceil(1_000)) " kB" },
+        _ => html! { (bytes.div_ceil(1_000_000)) " MB" },
     }
 }
 
@@ -237,9 +239,9 @@ fn browser(user_agent: &str) -> String {
         ("Linux", "Linux"),
     ]);
     match (browser, system) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), Some(system)) => [browser, " on ", system].concat(),
         (Some(name), None) => name.to_owned(),
-        (None, Some(system)) => format!("A browser on {system}"),
+        (None, Some(system)) => ["A browser on ", system].concat(),
         (None, None) => "An unknown browser".to_owned(),
     }
 }
