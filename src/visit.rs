@@ -94,7 +94,7 @@ impl Visit {
     /// [`Error::LoginRequired`] if the user was deleted in the meantime.
     pub fn log_in(&mut self, app: &App, user: User, remember: bool) -> Result<(), Error> {
         let login = Login { remember, user_agent: &self.user_agent, ip: self.ip };
-        let begun = app.sessions.begin(user, &login, self.session.as_ref())?;
+        let begun = app.sessions.begin(user, login, self.session.as_ref())?;
         let id = begun.ok_or(Error::LoginRequired)?;
         let max_age = remember.then_some(app.config.session_remembered);
         self.issue(id, max_age);

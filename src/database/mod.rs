@@ -24,7 +24,9 @@ mod tls;
 mod url;
 
 type Manager = PostgresConnectionManager<MakeRustlsConnect>;
-type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// The values that stand for `$1`, `$2` and so on in a query.
+pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// Few, because a query takes less than a millisecond, and none is held while a password is hashed.
 const MAX_CONNECTIONS: u32 = 8;

@@ -21,7 +21,8 @@ use parking_lot::{Mutex, MutexGuard};
 pub use self::flash::Flash;
 use self::flash::Strangers;
 pub use self::id::{IdHash, SessionId};
-pub use self::table::{Listed, Login};
+use self::table::Table;
+pub use self::table::{Listed, Login, Which};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
@@ -58,21 +59,9 @@ pub struct Session {
     pub user: Arc<User>,
 }
 
-/// Which of a user's sessions to end.
-#[derive(Clone, Copy)]
-pub enum Which {
-    /// Every one.
-    All,
-    /// The one with this number.
-    Only(i64),
-    /// Every one but the one with this number.
-    AllBut(i64),
-}
-
 /// Every session this process knows of, and the way to those it does not.
 pub struct Sessions {
-    database: Arc<Database>,
-    times: table::Times,
+    table: Table,
     shards: [Shard; SHARDS],
     strangers: Mutex<Strangers>,
     /// Lists by user, with the time at which the table gave them.
@@ -92,18 +81,11 @@ struct Entry {
     flashes: Vec<Flash>,
 }
 
-impl Entry {
-    fn new(session: Session, checked: Instant) -> Entry {
-        Entry { session, checked, flashes: Vec::new() }
-    }
-}
-
 impl Sessions {
     /// An empty map in front of that database's table.
     pub fn new(database: Arc<Database>, config: &Config) -> Sessions {
         Sessions {
-            database,
-            times: table::Times::new(config),
+            table: Table::new(database, config),
             shards: std::array::from_fn(|_| Shard::default()),
             strangers: Mutex::new(Strangers::new()),
             lists: Mutex::new(LruCache::new(MAX_LISTS)),
@@ -129,27 +111,27 @@ impl Sessions {
     pub fn begin(
         &self,
         user: User,
-        login: &Login,
+        login: Login,
         replaced: Option<&IdHash>,
     ) -> Result<Option<SessionId>, Error> {
         let id = SessionId::random()?;
         let (hash, checked) = (id.hash(), Instant::now());
-        let stored =
-            table::insert(&self.database, &self.times, (&hash, replaced), user.uid, login)?;
-        let Some(number) = stored else { return Ok(None) };
+        let Some(number) = self.table.insert(&hash, replaced, user.uid, login)? else {
+            return Ok(None);
+        };
         if let Some(replaced) = replaced {
             self.strangers.lock().end(replaced);
         }
         self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
         let session = Session { number, user: Arc::new(user) };
-        self.shard(&hash).insert(hash, Entry::new(session, checked));
+        self.shard(&hash).insert(hash, Entry { session, checked, flashes: Vec::new() });
         Ok(Some(id))
     }
 
     /// Ends sessions of a user: their ids are strangers' from now on, here, and within a second in
     /// every other process. How many there were.
     pub fn end(&self, uid: i64, which: Which) -> Result<usize, Error> {
-        let ended = table::delete(&self.database, uid, which)?;
+        let ended = self.table.delete(uid, which)?;
         self.forget(uid, &ended);
         Ok(ended.len())
     }
@@ -167,7 +149,7 @@ impl Sessions {
         let known = || self.lists.lock().get(&uid).cloned();
         self.known_or_asked(usize::try_from(uid).unwrap_or_default(), known, || {
             let checked = Instant::now();
-            let list = List::from(table::list(&self.database, uid)?);
+            let list = List::from(self.table.list(uid)?);
             self.lists.lock().put(uid, (checked, list.clone()));
             Ok(list)
         })
@@ -205,7 +187,7 @@ impl Sessions {
             let room = entries.len() * 2;
             entries.shrink_to(room);
         }
-        table::sweep(&self.database)
+        self.table.sweep()
     }
 
     /// What is known, while it is fresh; else what `ask` brings, for which only one request asks.
@@ -235,24 +217,19 @@ impl Sessions {
     /// Asks the table for a session, and puts the answer into the map.
     fn check(&self, id: &IdHash) -> Result<Option<Session>, Error> {
         let (checked, was_known) = (Instant::now(), self.shard(id).contains_key(id));
-        let found = table::check(&self.database, &self.times, id)?;
+        let found = self.table.check(id)?;
         let mut shard = self.shard(id);
         let Some((number, user)) = found else {
             shard.remove(id);
             return Ok(None);
         };
-        let session = Session { number, user: Arc::new(user) };
-        match shard.get_mut(id) {
-            Some(entry) => {
-                entry.session = session.clone();
-                entry.checked = checked;
-            }
+        let flashes = match shard.remove(id) {
             // A logout came in between.
             None if was_known => return Ok(None),
-            None => {
-                shard.insert(*id, Entry::new(session.clone(), checked));
-            }
-        }
+            entry => entry.map(|entry| entry.flashes).unwrap_or_default(),
+        };
+        let session = Session { number, user: Arc::new(user) };
+        shard.insert(*id, Entry { session: session.clone(), checked, flashes });
         Ok(Some(session))
     }
 

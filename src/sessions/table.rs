@@ -1,18 +1,26 @@
-//! The sessions table: every query on it. The database's clock decides what has expired, so that
-//! all processes agree.
+//! The sessions table: every query on it.
+//!
+//! In: hashes of session ids, and logins. Out: whose session it is. The database's clock decides
+//! what has expired, so that all processes agree.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use postgres::Row;
 
-use super::{IdHash, Which};
+use super::IdHash;
 use crate::config::Config;
-use crate::database::Database;
+use crate::database::{Database, Params};
 use crate::error::Error;
 use crate::users::User;
 
+/// Rows a list shows, and a sweep deletes at once.
+const BATCH: i64 = 500;
+
 /// What a login leaves in the table.
+#[derive(Clone, Copy)]
 pub struct Login<'a> {
     /// Whether "remember me" was ticked.
     pub remember: bool,
@@ -37,148 +45,142 @@ pub struct Listed {
     pub ip: IpAddr,
 }
 
-/// How long sessions last, in seconds, as the queries below take it.
-pub(super) struct Times {
+/// Which of a user's sessions to end.
+#[derive(Clone, Copy)]
+pub enum Which {
+    /// Every one.
+    All,
+    /// The one with this number.
+    Only(i64),
+    /// Every one but the one with this number.
+    AllBut(i64),
+}
+
+/// The table, and how long sessions last in it, in seconds.
+pub(super) struct Table {
+    database: Arc<Database>,
     idle: f64,
     lifetime: f64,
     remembered: f64,
 }
 
-/// Rows a list shows, and a sweep deletes at once.
-const BATCH: i64 = 500;
-
-impl Times {
-    pub(super) fn new(config: &Config) -> Times {
-        Times {
+impl Table {
+    pub(super) fn new(database: Arc<Database>, config: &Config) -> Table {
+        Table {
+            database,
             idle: config.session_idle.as_secs_f64(),
             lifetime: config.session_lifetime.as_secs_f64(),
             remembered: config.session_remembered.as_secs_f64(),
         }
     }
 
-    /// The idle timeout and the lifetime of a session.
-    fn of(&self, remembered: bool) -> (f64, f64) {
-        if remembered { (self.remembered, self.remembered) } else { (self.idle, self.lifetime) }
+    /// Stores a session and deletes the one it replaces. Its number; `None` if the user is gone.
+    pub(super) fn insert(
+        &self,
+        session: &IdHash,
+        replaced: Option<&IdHash>,
+        uid: i64,
+        Login { remember, user_agent, ip }: Login,
+    ) -> Result<Option<i64>, Error> {
+        const SQL: &str = "
+            WITH replaced AS (DELETE FROM sessions WHERE id_hash = $2)
+            INSERT INTO sessions (id_hash, uid, expires_at, remembered, user_agent, ip)
+            SELECT $1, uid, now() + $4 * INTERVAL '1 second', $5, $6, $7
+            FROM users
+            WHERE uid = $3
+            RETURNING number";
+        let lasts = if remember { self.remembered } else { self.idle.min(self.lifetime) };
+        let (session, replaced) = (session.as_bytes(), replaced.map(IdHash::as_bytes));
+        let params: Params = &[&session, &replaced, &uid, &lasts, &remember, &user_agent, &ip];
+        let row = self.database.query_opt(SQL, params)?;
+        Ok(row.map(|row| row.get("number")))
     }
-}
 
-/// Stores a session and deletes the one it replaces. The new one's number; `None` if the user is gone.
-pub(super) fn insert(
-    database: &Database,
-    times: &Times,
-    (session, replaced): (&IdHash, Option<&IdHash>),
-    uid: i64,
-    login: &Login,
-) -> Result<Option<i64>, Error> {
-    const SQL: &str = "
-        WITH replaced AS (DELETE FROM sessions WHERE id_hash = $2)
-        INSERT INTO sessions (id_hash, uid, expires_at, remembered, user_agent, ip)
-        SELECT $1, uid, now() + $4 * INTERVAL '1 second', $5, $6, $7
-        FROM users
-        WHERE uid = $3
-        RETURNING number";
-    let (idle, lifetime) = times.of(login.remember);
-    let row = database.query_opt(
-        SQL,
-        &[
-            &session.as_bytes(),
-            &replaced.map(IdHash::as_bytes),
-            &uid,
-            &idle.min(lifetime),
-            &login.remember,
-            &login.user_agent,
-            &login.ip,
-        ],
-    )?;
-    Ok(row.map(|row| row.get("number")))
-}
-
-/// The session with that hash and its user as they are now, in one query that also records that it
-/// was seen: once a minute, or sooner where the idle timeout is shorter than some minutes.
-pub(super) fn check(
-    database: &Database,
-    times: &Times,
-    session: &IdHash,
-) -> Result<Option<(i64, User)>, Error> {
-    const SQL: &str = "
-        WITH seen AS (
-            UPDATE sessions
-            SET last_seen_at = now(),
-                expires_at = CASE
-                    WHEN remembered THEN created_at + $4 * INTERVAL '1 second'
-                    ELSE LEAST(now() + $2 * INTERVAL '1 second', created_at + $3 * INTERVAL '1 second')
-                END
+    /// The session with that hash and its user as they are now, in one query that also records that
+    /// it was seen: once a minute, or sooner where the idle timeout is shorter than some minutes.
+    pub(super) fn check(&self, session: &IdHash) -> Result<Option<(i64, User)>, Error> {
+        const SQL: &str = "
+            WITH seen AS (
+                UPDATE sessions
+                SET last_seen_at = now(),
+                    expires_at = CASE
+                        WHEN remembered THEN created_at + $4 * INTERVAL '1 second'
+                        ELSE LEAST(
+                            now() + $2 * INTERVAL '1 second',
+                            created_at + $3 * INTERVAL '1 second'
+                        )
+                    END
+                WHERE id_hash = $1
+                  AND expires_at > now()
+                  AND last_seen_at <= now() - $5 * INTERVAL '1 second'
+            )
+            SELECT number, uid, first_name, last_name, email
+            FROM sessions JOIN users USING (uid)
             WHERE id_hash = $1
-              AND expires_at > now()
-              AND last_seen_at <= now() - $5 * INTERVAL '1 second'
-        )
-        SELECT number, uid, first_name, last_name, email
-        FROM sessions JOIN users USING (uid)
-        WHERE id_hash = $1
-          AND expires_at > now()";
-    let touch = (times.idle / 4.0).min(60.0);
-    let row = database.query_opt(
-        SQL,
-        &[&session.as_bytes(), &times.idle, &times.lifetime, &times.remembered, &touch],
-    )?;
-    Ok(row.map(|row| (row.get("number"), User::from_row(&row))))
-}
+              AND expires_at > now()";
+        let Table { database, idle, lifetime, remembered } = self;
+        let touch = (idle / 4.0).min(60.0);
+        let params: Params = &[&session.as_bytes(), idle, lifetime, remembered, &touch];
+        let row = database.query_opt(SQL, params)?;
+        Ok(row.map(|row| (row.get("number"), User::from_row(&row))))
+    }
 
-/// A user's live sessions, the latest used first.
-pub(super) fn list(database: &Database, uid: i64) -> Result<Vec<Listed>, Error> {
-    const SQL: &str = "
-        SELECT number, created_at, last_seen_at, user_agent, ip
-        FROM sessions
-        WHERE uid = $1
-          AND expires_at > now()
-        ORDER BY last_seen_at DESC, number DESC
-        LIMIT $2";
-    let listed = |row: &Row| Listed {
-        number: row.get("number"),
-        created_at: row.get("created_at"),
-        last_seen_at: row.get("last_seen_at"),
-        user_agent: row.get("user_agent"),
-        ip: row.get("ip"),
-    };
-    Ok(database.query(SQL, &[&uid, &BATCH])?.iter().map(listed).collect())
-}
-
-/// Deletes sessions of a user. The hashes of what was deleted.
-pub(super) fn delete(database: &Database, uid: i64, which: Which) -> Result<Vec<IdHash>, Error> {
-    const SQL: &str = "
-        DELETE FROM sessions
-        WHERE uid = $1
-          AND (number = $2 OR $2 IS NULL)
-          AND number IS DISTINCT FROM $3
-        RETURNING id_hash";
-    let (only, except) = match which {
-        Which::All => (None, None),
-        Which::Only(number) => (Some(number), None),
-        Which::AllBut(number) => (None, Some(number)),
-    };
-    let rows = database.query(SQL, &[&uid, &only, &except])?;
-    Ok(rows.iter().filter_map(IdHash::from_row).collect())
-}
-
-/// Deletes what has expired, a batch at a time so that no lock is held for long. How many.
-pub(super) fn sweep(database: &Database) -> Result<u64, Error> {
-    const SQL: &str = "
-        DELETE FROM sessions
-        WHERE id_hash IN (
-            SELECT id_hash
+    /// A user's live sessions, the latest used first.
+    pub(super) fn list(&self, uid: i64) -> Result<Vec<Listed>, Error> {
+        const SQL: &str = "
+            SELECT number, created_at, last_seen_at, user_agent, ip
             FROM sessions
-            WHERE expires_at <= now()
-            ORDER BY expires_at
-            LIMIT $1
-            FOR UPDATE SKIP LOCKED
-        )";
-    let mut swept = 0;
-    loop {
-        let batch = database.execute(SQL, &[&BATCH])?;
-        swept += batch;
-        if batch < BATCH.unsigned_abs() {
-            return Ok(swept);
+            WHERE uid = $1
+              AND expires_at > now()
+            ORDER BY last_seen_at DESC, number DESC
+            LIMIT $2";
+        let listed = |row: &Row| Listed {
+            number: row.get("number"),
+            created_at: row.get("created_at"),
+            last_seen_at: row.get("last_seen_at"),
+            user_agent: row.get("user_agent"),
+            ip: row.get("ip"),
+        };
+        Ok(self.database.query(SQL, &[&uid, &BATCH])?.iter().map(listed).collect())
+    }
+
+    /// Deletes sessions of a user. The hashes of what was deleted.
+    pub(super) fn delete(&self, uid: i64, which: Which) -> Result<Vec<IdHash>, Error> {
+        const SQL: &str = "
+            DELETE FROM sessions
+            WHERE uid = $1
+              AND (number = $2 OR $2 IS NULL)
+              AND number IS DISTINCT FROM $3
+            RETURNING id_hash";
+        let (only, except) = match which {
+            Which::All => (None, None),
+            Which::Only(number) => (Some(number), None),
+            Which::AllBut(number) => (None, Some(number)),
+        };
+        let rows = self.database.query(SQL, &[&uid, &only, &except])?;
+        Ok(rows.iter().filter_map(IdHash::from_row).collect())
+    }
+
+    /// Deletes what has expired, a batch at a time so that no lock is held for long. How many.
+    pub(super) fn sweep(&self) -> Result<u64, Error> {
+        const SQL: &str = "
+            DELETE FROM sessions
+            WHERE id_hash IN (
+                SELECT id_hash
+                FROM sessions
+                WHERE expires_at <= now()
+                ORDER BY expires_at
+                LIMIT $1
+                FOR UPDATE SKIP LOCKED
+            )";
+        let mut swept = 0;
+        loop {
+            let batch = self.database.execute(SQL, &[&BATCH])?;
+            swept += batch;
+            if batch < BATCH.unsigned_abs() {
+                return Ok(swept);
+            }
+            thread::sleep(Duration::from_millis(20));
         }
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
