@@ -33,11 +33,13 @@ impl Load {
     }
 }
 
-/// Runs wrk for two seconds, with two threads.
+/// Runs wrk with two threads: for two seconds, or for five where making the connections would be a
+/// good part of them.
 pub fn wrk(url: &str, connections: usize, cookie: Option<&str>) -> Load {
+    let seconds = if connections < 1_000 { "2" } else { "5" };
     let (threads, connections) = (connections.min(2).to_string(), connections.to_string());
     let mut command = Command::new("wrk");
-    command.args(["--latency", "-d2", "-t", &threads, "-c", &connections]);
+    command.args(["--latency", "-d", seconds, "-t", &threads, "-c", &connections]);
     if let Some(cookie) = cookie {
         command.arg("-H").arg(format!("Cookie: {cookie}"));
     }
