@@ -1,26 +1,27 @@
 //! Who sent a request that proxies passed on: `X-Forwarded-For` and `X-Forwarded-Proto`.
+//!
+//! In: what was read off a socket. Out: the request that handlers see, with an address that counts.
 
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
+use rouille::Request;
+
+use super::read::Head;
 
 /// Whether this is the address of a proxy named in the settings.
 pub fn is_trusted(address: SocketAddr, proxies: &[IpNet]) -> bool {
     proxies.iter().any(|network| network.contains(&address.ip()))
 }
 
-/// The sender's address, and whether it used https, as far as that can be trusted. The headers that
-/// say so are taken out: nobody above shall be fooled by what anybody can write into them.
+/// The request that handlers see, with the address and scheme of its sender as far as they can be
+/// trusted. The headers that say so are taken out, since anybody can write anything into them.
 ///
 /// A trusted proxy vouches for the address before it. So the addresses are read from the last, up
 /// to the first that is no trusted proxy: what stands before may be made up.
-pub fn take_sender(
-    headers: &mut Vec<(String, String)>,
-    peer: SocketAddr,
-    proxies: &[IpNet],
-) -> (SocketAddr, bool) {
+pub fn request(mut head: Head, body: Vec<u8>, peer: SocketAddr, proxies: &[IpNet]) -> Request {
     let mut take = |name| {
-        let lines = headers.extract_if(.., |(known, _)| known.eq_ignore_ascii_case(name));
+        let lines = head.headers.extract_if(.., |(known, _)| known.eq_ignore_ascii_case(name));
         lines.map(|(_, value)| value).collect::<Vec<_>>().join(",")
     };
     let (addresses, schemes) = (take("x-forwarded-for"), take("x-forwarded-proto"));
@@ -31,8 +32,11 @@ pub fn take_sender(
     {
         sender = hop;
     }
-    let scheme = schemes.rsplit(',').next().unwrap_or_default().trim();
-    (sender, is_trusted(peer, proxies) && scheme.eq_ignore_ascii_case("https"))
+    let says_https =
+        schemes.rsplit(',').next().is_some_and(|s| s.trim().eq_ignore_ascii_case("https"));
+    let is_https = says_https && is_trusted(peer, proxies);
+    let build = if is_https { Request::fake_https_from } else { Request::fake_http_from };
+    build(sender, head.method, head.target, head.headers, body)
 }
 
 /// An address with or without port and brackets; an IPv4-mapped one becomes IPv4.

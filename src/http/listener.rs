@@ -1,4 +1,7 @@
 //! Serving connections: a thread for each, and limits to what one client, or all together, may take.
+//!
+//! In: a listening socket and a function from request to response. Out: answers, each with a line in
+//! the log. Requests are built as tests build them, so what passes in a test is what runs.
 
 use std::io::{self, BufWriter, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +18,7 @@ use rouille::{Request, Response};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
-use super::forwarded::{is_trusted, take_sender};
+use super::forwarded::{is_trusted, request};
 use super::headers;
 use super::read::{Incoming, word};
 use super::write::{Framing, close, send};
@@ -65,8 +68,13 @@ pub fn serve(
 ) -> io::Result<()> {
     // A client that leaves between poll and accept must not hold up the loop.
     listener.set_nonblocking(true)?;
-    let ((connections, closing), handle) = (Default::default(), Box::new(handle));
-    let server = Arc::new(Server { limits, trusted_proxies, handle, connections, closing });
+    let server = Arc::new(Server {
+        limits,
+        trusted_proxies,
+        handle: Box::new(handle),
+        connections: Mutex::default(),
+        closing: AtomicBool::new(false),
+    });
     loop {
         let mut ready = [PollFd::new(stop, PollFlags::IN), PollFd::new(&listener, PollFlags::IN)];
         let _ = poll(&mut ready, None);
@@ -83,12 +91,7 @@ pub fn serve(
         }
     }
     drop(listener);
-    server.closing.store(true, Relaxed);
-    let deadline = Instant::now() + server.limits.shutdown_timeout;
-    while Instant::now() < deadline && !server.open().is_empty() {
-        server.open().iter().for_each(|connection| connection.end_if_idle());
-        thread::sleep(PAUSE / 10);
-    }
+    server.finish();
     Ok(())
 }
 
@@ -119,6 +122,16 @@ impl Server {
         Ok(())
     }
 
+    /// Lets requests finish, and ends every connection that has none.
+    fn finish(&self) {
+        self.closing.store(true, Relaxed);
+        let deadline = Instant::now() + self.limits.shutdown_timeout;
+        while Instant::now() < deadline && !self.open().is_empty() {
+            self.open().iter().for_each(|connection| connection.end_if_idle());
+            thread::sleep(PAUSE / 10);
+        }
+    }
+
     fn open(&self) -> Vec<Arc<Connection>> {
         let mut connections = self.connections.lock();
         connections.retain(|connection| connection.strong_count() > 0);
@@ -137,14 +150,11 @@ impl Server {
             *idle_since.lock() = None;
             let (started, mut framing, mut sender) = (Instant::now(), Framing::default(), *peer);
             let response = match incoming.request() {
-                Ok((mut head, body)) => {
+                Ok((head, body)) => {
                     framing = head.framing;
-                    let is_https;
-                    (sender, is_https) =
-                        take_sender(&mut head.headers, *peer, &self.trusted_proxies);
-                    let build =
-                        if is_https { Request::fake_https_from } else { Request::fake_http_from };
-                    (self.handle)(&build(sender, head.method, head.target, head.headers, body))
+                    let request = request(head, body, *peer, &self.trusted_proxies);
+                    sender = *request.remote_addr();
+                    (self.handle)(&request)
                 }
                 Err(Some(status)) => refusal(status),
                 Err(None) => return Ok(()),

@@ -1,5 +1,6 @@
 //! Reading one request off a socket: within limits of size and time, and by the letter of RFC 9112.
 //!
+//! In: bytes that anybody may have sent. Out: a head and a body, or the status to refuse them with.
 //! Two servers that disagree on where a request ends can be played against each other (request
 //! smuggling). So whatever could be read in two ways is refused, and its connection closed.
 

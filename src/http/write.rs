@@ -1,4 +1,7 @@
 //! Writing one response to a socket.
+//!
+//! In: what a handler made, and what the request asks of its answer. Out: bytes, as RFC 9112 frames
+//! them; a file of any size takes no more memory than a page.
 
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -1,4 +1,5 @@
-//! Flash messages, and the sessions of strangers that exist only to carry them.
+//! Flash messages, and the sessions of strangers that exist only to carry them. They live in memory
+//! alone: a restart loses no more than a message.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};

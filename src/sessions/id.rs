@@ -1,4 +1,5 @@
-//! Session ids: the secret in the visitor's cookie, and the hash that the server keeps of it.
+//! Session ids: the secret in the visitor's cookie, and the hash that the server keeps of it. Neither
+//! can be printed, and only the hash can be stored.
 
 use postgres::Row;
 use rand::TryRng;
