@@ -5,12 +5,13 @@
 //! line, in the order it came. Pages stay fast, because a kernel lets threads that mostly sleep go
 //! before threads that never do.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bcrypt::{non_truncating_hash, non_truncating_verify};
+use parking_lot::Mutex;
 use zxcvbn::{Score, zxcvbn};
 
 use crate::error::Error;
@@ -96,10 +97,6 @@ impl PasswordHash {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    fn cost(&self) -> Option<u32> {
-        self.0.get(4..6)?.parse().ok()
-    }
 }
 
 impl Passwords {
@@ -151,7 +148,8 @@ impl Passwords {
 
     /// Whether a hash is cheaper to guess than one made today.
     pub fn is_outdated(&self, hash: &PasswordHash) -> bool {
-        hash.cost().is_some_and(|cost| cost < self.cost)
+        let cost = hash.0.get(4..6).and_then(|cost| cost.parse().ok());
+        cost.is_some_and(|cost: u32| cost < self.cost)
     }
 
     fn in_turn<T: Send + 'static>(
@@ -167,12 +165,10 @@ impl Passwords {
 }
 
 fn work_off(jobs: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            Ok(job) if Instant::now() < job.deadline => (job.work)(),
-            Ok(_too_late) => {}
-            Err(_) => return,
+    let next = || jobs.lock().recv();
+    while let Ok(Job { deadline, work }) = next() {
+        if Instant::now() < deadline {
+            work();
         }
     }
 }

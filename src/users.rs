@@ -18,7 +18,6 @@ pub const MAX_NAME_CHARS: usize = 100;
 /// An email address's most bytes (RFC 5321, 4.5.3.1.3).
 pub const MAX_EMAIL_BYTES: usize = 254;
 
-const NAME_MISSING: &str = "Enter your";
 const NAME_TOO_LONG: &str = "Use at most 100 characters.";
 const NAME_ODD: &str = "Use letters, blanks and punctuation only.";
 const EMAIL_MISSING: &str = "Enter your email address.";
@@ -58,10 +57,12 @@ impl User {
 /// Why nobody can have those names or that email: which of `first_name`, `last_name` and `email`
 /// is wrong, and a sentence for whoever typed it. Empty if all is well.
 pub fn problems(first_name: &str, last_name: &str, email: &str) -> Vec<(&'static str, String)> {
-    let first = name_problem(first_name, "first name").map(|text| ("first_name", text));
-    let last = name_problem(last_name, "last name").map(|text| ("last_name", text));
-    let email = email_problem(email).map(|text| ("email", text.to_owned()));
-    [first, last, email].into_iter().flatten().collect()
+    let problems = [
+        ("first_name", name_problem(first_name, "first name")),
+        ("last_name", name_problem(last_name, "last name")),
+        ("email", email_problem(email).map(str::to_owned)),
+    ];
+    problems.into_iter().filter_map(|(field, problem)| Some((field, problem?))).collect()
 }
 
 /// Stores a new user. `None` if the email has an account already: the unique index says so, since
@@ -147,7 +148,7 @@ pub fn remove(database: &Database, uid: i64) -> Result<bool, Error> {
 
 fn name_problem(name: &str, label: &str) -> Option<String> {
     if name.is_empty() {
-        Some(format!("{NAME_MISSING} {label}."))
+        Some(format!("Enter your {label}."))
     } else if name.chars().count() > MAX_NAME_CHARS {
         Some(NAME_TOO_LONG.to_owned())
     } else {
