@@ -46,14 +46,29 @@
 //! # In tests
 //!
 //! No socket is needed to see what a request does. `tests/it/browser.rs` builds a browser on this,
-//! with cookies, redirects and forms filled by their labels; copy it into your own tests.
+//! with cookies, redirects and forms filled by their labels. It asks for nothing but a function from
+//! request to response; copy it into the tests of any application on rouille.
 //!
-//! ```no_run
+//! ```
+//! # mod browser { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/browser.rs")); }
+//! use browser::Browser;
+//! use doorward::{App, Config};
 //! use rouille::Request;
 //!
-//! let app = doorward::App::new(doorward::Config::new("postgres://localhost/test")).unwrap();
-//! let answer = app.handle(&Request::fake_http("GET", "/secret", vec![], vec![]));
-//! assert_eq!(answer.status_code, 303);
+//! let app = App::new(Config::new(&std::env::var("DATABASE_URL").unwrap())).unwrap();
+//! let home = app.handle(&Request::fake_http("GET", "/", vec![], vec![]));
+//! assert_eq!(home.status_code, 200);
+//!
+//! let handler = |request: &Request| app.handle(request);
+//! let mut stranger = Browser::new(&handler);
+//! let turned_away = stranger.get("/secret");
+//! let login = stranger.follow(turned_away);
+//! assert!(login.text().contains("Please log in to see that page."));
+//!
+//! let typed = [("Email", "ada@example.org"), ("Password", "a guess")];
+//! let answer = stranger.submit(login.form("/login"), &typed);
+//! assert_eq!(answer.status, 401);
+//! assert_eq!(answer.texts("h1"), ["Log in"]);
 //! ```
 
 pub mod check;

@@ -1,8 +1,9 @@
-//! A browser without a screen: it sends requests straight to a handler, keeps cookies, follows
-//! redirects when it is told to, and fills forms by the labels that people see.
-//!
-//! It needs nothing of doorward but a function from `Request` to `Response`, so it can be copied
-//! to the tests of any application on rouille.
+// A browser without a screen: it sends requests straight to a handler, keeps cookies, follows
+// redirects when it is told to, and fills forms by the labels that people see.
+//
+// It needs nothing of doorward but a function from `Request` to `Response`, so it can be copied
+// to the tests of any application on rouille. The documentation of the crate includes it, which is
+// why this is no doc comment.
 
 use std::collections::BTreeMap;
 use std::io::Read;
