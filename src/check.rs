@@ -59,7 +59,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
     }
 }
 
-/// An error, if the database does not answer.
+/// Four facts of a database that answers.
 fn database(url: &str) -> Result<Vec<(&'static str, Fact)>, Error> {
     let target = Target::parse(url)?;
     let begun = Instant::now();
@@ -76,7 +76,7 @@ fn database(url: &str) -> Result<Vec<(&'static str, Fact)>, Error> {
     ])
 }
 
-/// What the server calls its version is such as "15.4 (Debian 15.4-1)".
+/// `version` is what the server calls it, such as "15.4 (Debian 15.4-1)".
 fn version(version: String) -> Fact {
     let major = version.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
     match major {

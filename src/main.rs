@@ -82,16 +82,16 @@ fn explain(error: &clap::Error) -> ExitCode {
 fn serve(config: Config) -> Result<(), Error> {
     events::start_log();
     let (limits, proxies) = (config.limits.clone(), config.trusted_proxies.clone());
-    let cannot = |what: &str, error: std::io::Error| Error::System(format!("{what}: {error}"));
     let listen = config.listen;
     let socket = process::bind(listen)
         .map_err(|error| Error::Setting("DOORWARD_LISTEN", format!("{listen}: {error}")))?;
-    let stop = process::stop_signal().map_err(|error| cannot("signals", error))?;
+    let stop =
+        process::stop_signal().map_err(|error| Error::System(format!("signals: {error}")))?;
     if let Err(cause) = process::raise_open_files_limit(&limits) {
         log::warn!("{cause}");
     }
     let app = App::new(config)?;
     log::info!("serving on http://{}", socket.local_addr().unwrap_or(listen));
     listener::serve(socket, limits, proxies, &stop, move |request| app.handle(request))
-        .map_err(|error| cannot("listening", error))
+        .map_err(|error| Error::System(format!("listening: {error}")))
 }
