@@ -1,12 +1,18 @@
 //! `doorward check`: whether all is set up as it should be.
 //!
-//! In: the settings. Out: a line a fact on standard output, ✓ or ✗ with what to do.
+//! In: the settings. Out: a line a fact on standard output, ✓ or ✗ with what to do. Nothing is
+//! changed. Its SQL, the only one outside `users.rs` and `sessions/`, asks about the server itself.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+
+use postgres::Client;
+use postgres::error::SqlState;
+use refinery::Migration;
 
 use crate::commands::print;
 use crate::config::Config;
-use crate::database::{self, Diagnosis, Verify};
+use crate::database::{self, Target, Verify, migrations};
 use crate::error::Error;
 use crate::files;
 use crate::passwords::Password;
@@ -29,8 +35,8 @@ const MAX_HASH_TIME: Duration = Duration::from_millis(1_500);
 /// # Errors
 /// [`Error::Refused`] if anything is ✗.
 pub fn run(config: &Config) -> Result<(), Error> {
-    let mut facts = match database::diagnose(&config.database_url) {
-        Ok(diagnosis) => database_facts(&diagnosis),
+    let mut facts = match database(&config.database_url) {
+        Ok(facts) => facts,
         Err(Error::Database(cause)) => vec![("database", Err(cause))],
         Err(error) => vec![("database", Err(error.to_string()))],
     };
@@ -43,10 +49,9 @@ pub fn run(config: &Config) -> Result<(), Error> {
         ("members' folder", members_folder(config)),
     ]);
     for (name, fact) in &facts {
-        print(&match fact {
-            Ok(text) => format!("✓ {name}: {text}\n"),
-            Err(text) => format!("✗ {name}: {text}\n"),
-        })?;
+        let mark = if fact.is_ok() { '✓' } else { '✗' };
+        let (Ok(text) | Err(text)) = fact;
+        print(&format!("{mark} {name}: {text}\n"))?;
     }
     match facts.iter().filter(|(_, fact)| fact.is_err()).count() {
         0 => Ok(()),
@@ -54,84 +59,94 @@ pub fn run(config: &Config) -> Result<(), Error> {
     }
 }
 
-fn database_facts(database: &Diagnosis) -> Vec<(&'static str, Fact)> {
-    let [connect, answer] = [database.connect, database.round_trip].map(|time| time.as_micros());
-    let speed = format!("connects in {} ms, answers in {answer} µs", connect / 1_000);
-    vec![
-        ("database", Ok(speed)),
-        ("PostgreSQL", version(&database.version)),
-        ("migrations", migrations(database)),
-        ("TLS", tls(database)),
-    ]
+/// Four facts of a database that answers.
+fn database(url: &str) -> Result<Vec<(&'static str, Fact)>, Error> {
+    let target = Target::parse(url)?;
+    let begun = Instant::now();
+    let mut client = target.connect()?;
+    let connect = begun.elapsed().as_millis();
+    let begun = Instant::now();
+    client.simple_query("")?;
+    let answer = begun.elapsed().as_micros();
+    Ok(vec![
+        ("database", Ok(format!("connects in {connect} ms, answers in {answer} µs"))),
+        ("PostgreSQL", version(client.query_one("SHOW server_version", &[])?.get(0))),
+        ("migrations", schema(&mut client)?),
+        ("TLS", tls(&target)),
+    ])
 }
 
-fn version(version: &str) -> Fact {
+/// `version` is what the server calls it, such as "15.4 (Debian 15.4-1)".
+fn version(version: String) -> Fact {
     let major = version.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
     match major {
-        Some(MIN_POSTGRES..) => Ok(version.to_owned()),
+        Some(MIN_POSTGRES..) => Ok(version),
         _ => Err(format!("{version}: upgrade to {MIN_POSTGRES} or newer")),
     }
 }
 
-fn migrations(Diagnosis { applied, known, .. }: &Diagnosis) -> Fact {
-    let newest = |numbers: &[i32]| numbers.iter().max().copied().unwrap_or_default();
-    if applied.iter().any(|number| !known.contains(number)) {
-        let (has, knows) = (newest(applied), newest(known));
-        return Err(format!("the database is at {has}, this program at {knows}: run a newer one"));
-    }
-    match known.iter().filter(|number| !applied.contains(number)).count() {
-        0 => Ok(format!("at {}, the newest", newest(applied))),
+fn schema(client: &mut Client) -> Result<Fact, Error> {
+    let known: BTreeSet<i32> =
+        migrations::runner().get_migrations().iter().map(Migration::version).collect();
+    let applied = match client.query("SELECT version FROM refinery_schema_history", &[]) {
+        Ok(rows) => rows.iter().map(|row| row.get(0)).collect(),
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => BTreeSet::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let [there, here] = [&applied, &known].map(|all| all.last().copied().unwrap_or_default());
+    Ok(match known.difference(&applied).count() {
+        _ if !applied.is_subset(&known) => {
+            Err(format!("the database is at {there}, this program at {here}: run a newer one"))
+        }
+        0 => Ok(format!("at {there}, the newest")),
         n => Err(format!("{n} to come: `doorward serve` applies them when it starts")),
-    }
+    })
 }
 
-fn tls(database: &Diagnosis) -> Fact {
-    match database.verify {
-        _ if database.is_local => Ok("not needed, the database is on this machine".to_owned()),
-        Some(Verify::AuthorityAndName) => Ok("the server's certificate is verified".to_owned()),
-        Some(Verify::Authority) => {
-            Ok("the server's certificate is verified, not its name".to_owned())
-        }
-        None => {
+fn tls(target: &Target) -> Fact {
+    let verified = "the server's certificate is verified";
+    match target.verify {
+        _ if target.is_local() => Ok("not needed, the database is on this machine".to_owned()),
+        Verify::AuthorityAndName => Ok(verified.to_owned()),
+        Verify::Authority => Ok(format!("{verified}, not its name")),
+        Verify::Nothing => {
             Err("anybody on the way can read or answer: add sslmode=require to DATABASE_URL".into())
         }
     }
 }
 
 fn public_url(config: &Config) -> Fact {
-    let Some(url) = &config.public_url else {
-        return if config.listen.ip().is_loopback() {
+    match &config.public_url {
+        Some(url) if config.is_https() => {
+            Ok(format!("{url} makes cookies Secure, and named __Host-doorward"))
+        }
+        Some(url) if url.host_str().is_some_and(database::is_this_machine) => {
+            Ok(format!("{url} is for this machine alone, so cookies need not be Secure"))
+        }
+        Some(url) => Err(format!("{url} sends cookies and passwords in the clear: make it https")),
+        None if config.listen.ip().is_loopback() => {
             Ok("not set, cookies are Secure only if a trusted proxy says https".to_owned())
-        } else {
-            Err(format!(
-                "not set although others can reach {}, so cookies are not Secure: set \
-                 DOORWARD_PUBLIC_URL=https://…, with a proxy that speaks TLS in front",
-                config.listen
-            ))
-        };
-    };
-    if config.is_https() {
-        Ok(format!("{url} makes cookies Secure, and named __Host-doorward"))
-    } else if url.host_str().is_some_and(database::is_this_machine) {
-        Ok(format!("{url} is for this machine alone, so cookies need not be Secure"))
-    } else {
-        Err(format!("{url} sends cookies and passwords in the clear: make it https"))
+        }
+        None => Err(format!(
+            "not set although others can reach {}, so cookies are not Secure: set \
+             DOORWARD_PUBLIC_URL=https://…, with a proxy that speaks TLS in front",
+            config.listen
+        )),
     }
 }
 
 fn trusted_proxies(config: &Config) -> Fact {
     let proxies = &config.trusted_proxies;
     if let Some(all) = proxies.iter().find(|network| network.prefix_len() == 0) {
-        return Err(format!("{all} lets everybody forge an address: name your proxy's alone"));
-    }
-    match proxies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() && config.is_https() => Err(
-            "none, so all visitors seem to be the proxy that speaks https and share its limits: set \
-             DOORWARD_TRUSTED_PROXIES to its address"
-                .to_owned(),
-        ),
-        none if none.is_empty() => Ok("none".to_owned()),
-        some => Ok(some),
+        Err(format!("{all} lets everybody forge an address: name your proxy's alone"))
+    } else if !proxies.is_empty() {
+        Ok(proxies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    } else if config.is_https() {
+        Err("none, so all visitors seem to be the proxy that speaks https and share its limits: \
+             set DOORWARD_TRUSTED_PROXIES to its address"
+            .to_owned())
+    } else {
+        Ok("none".to_owned())
     }
 }
 

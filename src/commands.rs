@@ -14,7 +14,7 @@ use rand::rngs::SysRng;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
-use crate::passwords::{NOT_CONFIRMED, Password};
+use crate::passwords::{NOT_CONFIRMED, Password, PasswordHash};
 use crate::sessions::{Sessions, Which};
 use crate::users::{self, User};
 
@@ -71,51 +71,39 @@ pub enum UserCommand {
 /// # Errors
 /// [`Error::Refused`] if it cannot be done, [`Error::Database`] without a database.
 pub fn run(command: &UserCommand, config: &Config) -> Result<(), Error> {
-    let connect = || Database::connect(&config.database_url);
-    let cost = config.bcrypt_cost;
     match command {
         UserCommand::Add { email, first_name, last_name, generate } => {
-            let person = [first_name.trim(), last_name.trim(), email.trim()];
-            if let Some((field, problem)) = users::problems(person[0], person[1], person[2]).first()
-            {
-                return Err(Error::Refused(format!("{}: {problem}", field.replace('_', " "))));
-            }
-            add(&connect()?, person, *generate, cost)
+            add(config, [first_name, last_name, email].map(|value| value.trim()), *generate)
         }
-        UserCommand::List => list(&connect()?),
-        UserCommand::Password { email, generate } => {
-            set_password(&connect()?, email.trim(), *generate, cost)
-        }
-        UserCommand::Remove { email, yes } => remove(&connect()?, email.trim(), *yes),
-        UserCommand::Logout { email } => {
-            let database = Arc::new(connect()?);
-            let user = find(&database, email.trim())?;
-            let ended = Sessions::new(database, config).end(user.uid, Which::All)?;
-            eprintln!("doorward: sessions ended: {ended}");
-            Ok(())
-        }
+        UserCommand::List => list(config),
+        UserCommand::Password { email, generate } => set_password(config, email, *generate),
+        UserCommand::Remove { email, yes } => remove(config, email, *yes),
+        UserCommand::Logout { email } => log_out(config, email),
     }
 }
 
-fn add(database: &Database, person: [&str; 3], generate: bool, cost: u32) -> Result<(), Error> {
+fn add(config: &Config, person: [&str; 3], generate: bool) -> Result<(), Error> {
     let [first_name, last_name, email] = person;
-    let (password, made_up) = choose_password(generate, &person)?;
-    let hash = password.hash(cost)?;
-    if users::add(database, (first_name, last_name), email, &hash)?.is_none() {
+    if let Some((field, problem)) = users::problems(first_name, last_name, email).first() {
+        return Err(Error::Refused(format!("{}: {problem}", field.replace('_', " "))));
+    }
+    let database = Database::connect(&config.database_url)?;
+    let (hash, made_up) = choose_password(generate, &person, config.bcrypt_cost)?;
+    if users::add(&database, (first_name, last_name), email, &hash)?.is_none() {
         return Err(Error::Refused(format!("{email} has an account already")));
     }
     eprintln!("doorward: added {email}");
     print(&made_up)
 }
 
-fn list(database: &Database) -> Result<(), Error> {
-    let row = |(user, since): (User, std::time::SystemTime)| {
+fn list(config: &Config) -> Result<(), Error> {
+    let users = users::list(&Database::connect(&config.database_url)?)?;
+    let users = users.into_iter().map(|(user, since)| {
         let since = humantime::format_rfc3339_seconds(since).to_string();
         // Nobody's name may break the line, or speak to the terminal.
         [user.email.into(), user.first_name.into(), user.last_name.into(), since]
             .map(|value: String| value.replace(char::is_control, "\u{fffd}"))
-    };
-    let users = users::list(database)?.into_iter().map(row);
+    });
     if !io::stdout().is_terminal() {
         return print(&users.map(|row| row.join("\t") + "\n").collect::<String>());
     }
@@ -129,17 +117,17 @@ fn list(database: &Database) -> Result<(), Error> {
     print(&rows.iter().map(line).collect::<String>())
 }
 
-fn set_password(database: &Database, email: &str, generate: bool, cost: u32) -> Result<(), Error> {
-    let user = find(database, email)?;
+fn set_password(config: &Config, email: &str, generate: bool) -> Result<(), Error> {
+    let (database, user) = find(config, email)?;
     let known = [&*user.first_name, &*user.last_name, &*user.email];
-    let (password, made_up) = choose_password(generate, &known)?;
-    let ended = users::set_password(database, user.uid, &password.hash(cost)?)?.len();
+    let (hash, made_up) = choose_password(generate, &known, config.bcrypt_cost)?;
+    let ended = users::set_password(&database, user.uid, &hash)?.len();
     eprintln!("doorward: changed the password of {}, sessions ended: {ended}", user.email);
     print(&made_up)
 }
 
-fn remove(database: &Database, email: &str, sure: bool) -> Result<(), Error> {
-    let user = find(database, email)?;
+fn remove(config: &Config, email: &str, sure: bool) -> Result<(), Error> {
+    let (database, user) = find(config, email)?;
     if !sure {
         if !io::stdin().is_terminal() {
             return Err(Error::Refused("there is no terminal to ask on: add --yes".to_owned()));
@@ -149,47 +137,57 @@ fn remove(database: &Database, email: &str, sure: bool) -> Result<(), Error> {
             return Err(Error::Refused("nothing was deleted".to_owned()));
         }
     }
-    if !users::remove(database, user.uid)? {
+    if !users::remove(&database, user.uid)? {
         return Err(nobody(email));
     }
     eprintln!("doorward: removed {}", user.email);
     Ok(())
 }
 
-fn find(database: &Database, email: &str) -> Result<User, Error> {
-    users::find(database, email)?.map(|(user, _)| user).ok_or_else(|| nobody(email))
+fn log_out(config: &Config, email: &str) -> Result<(), Error> {
+    let (database, user) = find(config, email)?;
+    let ended = Sessions::new(Arc::new(database), config).end(user.uid, Which::All)?;
+    eprintln!("doorward: sessions ended: {ended}");
+    Ok(())
+}
+
+/// Who has that email, and the database they are in.
+fn find(config: &Config, email: &str) -> Result<(Database, User), Error> {
+    let database = Database::connect(&config.database_url)?;
+    let (user, _) = users::find(&database, email.trim())?.ok_or_else(|| nobody(email))?;
+    Ok((database, user))
 }
 
 fn nobody(email: &str) -> Error {
+    let email = email.trim();
     Error::Refused(format!("no user has the email {email:?}; `doorward user list` shows them"))
 }
 
-/// A new password, and the line to print if it was made up here.
-fn choose_password(generate: bool, known: &[&str]) -> Result<(Password, String), Error> {
+/// The hash of a new password, and the line to print if the password was made up here.
+fn choose_password(
+    generate: bool,
+    known: &[&str],
+    cost: u32,
+) -> Result<(PasswordHash, String), Error> {
     let text = if generate { random_password()? } else { ask_password()? };
     let password = Password::typed(&text);
-    match password.weakness(known) {
-        Some(weakness) => Err(Error::Refused(format!("password: {weakness}"))),
-        None if generate => Ok((password, text + "\n")),
-        None => Ok((password, String::new())),
+    if let Some(weakness) = password.weakness(known) {
+        return Err(Error::Refused(format!("password: {weakness}")));
     }
+    Ok((password.hash(cost)?, if generate { text + "\n" } else { String::new() }))
 }
 
 /// Asks twice, with nothing in between: what is typed ahead of the second question would be shown.
 fn ask_password() -> Result<String, Error> {
-    let ask = |text| {
-        let typed = rpassword::prompt_password(text);
-        typed.map_err(|error| Error::System(format!("terminal: {error}")))
-    };
     if !io::stdin().is_terminal() {
         return read_line();
     }
-    let password = ask("Password: ")?;
-    if ask("The same again: ")? == password {
-        Ok(password)
-    } else {
-        Err(Error::Refused(NOT_CONFIRMED.to_owned()))
+    let broken = |error| Error::System(format!("terminal: {error}"));
+    let password = rpassword::prompt_password("Password: ").map_err(broken)?;
+    if rpassword::prompt_password("The same again: ").map_err(broken)? != password {
+        return Err(Error::Refused(NOT_CONFIRMED.to_owned()));
     }
+    Ok(password)
 }
 
 /// Four groups of five letters and digits: 100 random bits.

@@ -1,69 +1,68 @@
 //! Every setting, from flags and environment, in one struct.
+//!
+//! In: the command line's arguments, and the environment where they say nothing. Out: a
+//! [`Config`] whose values can work, or a message that names the flag.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, Command, FromArgMatches, ValueEnum};
+use clap::{Arg, Args, Command, FromArgMatches, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
 /// The most that `max_headers` can be: each costs room on the stack of every request.
 pub const MOST_HEADERS: usize = 128;
 
-/// What the server can be told. Each field is a flag and, beside it, an environment variable.
+/// What the server can be told. Each field is a flag and, by [`with_variable`], an environment
+/// variable.
 #[derive(Clone, Args)]
 pub struct Config {
     /// The database: `postgres://user:password@host/name`, or `host=… user=… dbname=…`
     // Hidden in --help and parsed later, because clap would print the password in it.
-    #[arg(long, env, hide_env_values = true, value_name = "URL", default_value = "")]
+    #[arg(long, hide_env_values = true, value_name = "URL", default_value = "")]
     pub database_url: String,
 
     /// Address and port to listen on
-    #[arg(long, env = "DOORWARD_LISTEN", value_name = "ADDRESS:PORT")]
-    #[arg(default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
     /// What visitors type to get here, such as <https://members.example.org>; https makes cookies Secure
-    #[arg(long, env = "DOORWARD_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    #[arg(long, value_name = "URL", value_parser = public_url)]
     pub public_url: Option<Url>,
 
     /// The name in titles and at the top of every page
-    #[arg(long, env = "DOORWARD_SITE_NAME", value_name = "NAME", default_value = "doorward")]
+    #[arg(long, value_name = "NAME", default_value = "doorward")]
     pub site_name: String,
 
     /// The members' folder; without it, a built-in cheat sheet is the one file
-    #[arg(long, env = "DOORWARD_FILES", value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER")]
     pub files: Option<PathBuf>,
 
     /// Whether strangers may make an account
-    #[arg(long, env = "DOORWARD_REGISTRATION", value_enum, default_value = "open")]
+    #[arg(long, value_enum, default_value = "open")]
     pub registration: Registration,
 
     /// bcrypt's cost: one more doubles the time of every login, and of every guess
-    #[arg(long, env = "DOORWARD_BCRYPT_COST", value_name = "COST", default_value = "12")]
+    #[arg(long, value_name = "COST", default_value = "12")]
     #[arg(value_parser = clap::value_parser!(u32).range(10..=20))]
     pub bcrypt_cost: u32,
 
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto count: addresses or networks, with commas
-    #[arg(long, env = "DOORWARD_TRUSTED_PROXIES", value_name = "NETWORKS")]
-    #[arg(value_delimiter = ',', value_parser = network)]
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
 
     /// How long a login lasts without a click
-    #[arg(long, env = "DOORWARD_SESSION_IDLE", value_name = "TIME")]
-    #[arg(default_value = "2h", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = time)]
     pub session_idle: Duration,
 
     /// How long a login lasts at most
-    #[arg(long, env = "DOORWARD_SESSION_LIFETIME", value_name = "TIME")]
-    #[arg(default_value = "12h", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = time)]
     pub session_lifetime: Duration,
 
     /// How long a login with "remember me" lasts
-    #[arg(long, env = "DOORWARD_SESSION_REMEMBERED", value_name = "TIME")]
-    #[arg(default_value = "30d", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = time)]
     pub session_remembered: Duration,
 
     /// The listener's limits.
@@ -75,53 +74,44 @@ pub struct Config {
 #[derive(Clone, Debug, Args)]
 pub struct Limits {
     /// Connections at once
-    #[arg(long, env = "DOORWARD_MAX_CONNECTIONS", value_name = "N", default_value = "1024")]
-    #[arg(value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = count)]
     pub max_connections: usize,
 
     /// Connections at once from one address; trusted proxies are excepted
-    #[arg(long, env = "DOORWARD_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
-    #[arg(default_value = "128", value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "128", value_parser = count)]
     pub max_connections_per_address: usize,
 
     /// Bytes in the request line and headers
-    #[arg(long, env = "DOORWARD_MAX_HEAD_BYTES", value_name = "BYTES", default_value = "16384")]
-    #[arg(value_parser = count)]
+    #[arg(long, value_name = "BYTES", default_value = "16384", value_parser = count)]
     pub max_head_bytes: usize,
 
     /// Headers in a request, at most 128
-    #[arg(long, env = "DOORWARD_MAX_HEADERS", value_name = "N", default_value = "100")]
+    #[arg(long, value_name = "N", default_value = "100")]
     #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_HEADERS as u64))]
     pub max_headers: usize,
 
     /// Bytes in a request's body
-    #[arg(long, env = "DOORWARD_MAX_BODY_BYTES", value_name = "BYTES", default_value = "65536")]
-    #[arg(value_parser = count)]
+    #[arg(long, value_name = "BYTES", default_value = "65536", value_parser = count)]
     pub max_body_bytes: usize,
 
     /// Time for a head, from its first byte to its last
-    #[arg(long, env = "DOORWARD_HEAD_TIMEOUT", value_name = "TIME")]
-    #[arg(default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub head_timeout: Duration,
 
     /// Time for a body
-    #[arg(long, env = "DOORWARD_BODY_TIMEOUT", value_name = "TIME")]
-    #[arg(default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub body_timeout: Duration,
 
     /// How long a kept-alive connection may wait for its next request
-    #[arg(long, env = "DOORWARD_IDLE_TIMEOUT", value_name = "TIME")]
-    #[arg(default_value = "15s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = time)]
     pub idle_timeout: Duration,
 
     /// How long a visitor may take nothing of an answer
-    #[arg(long, env = "DOORWARD_WRITE_TIMEOUT", value_name = "TIME")]
-    #[arg(default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub write_timeout: Duration,
 
     /// How long running requests may take to finish after SIGTERM
-    #[arg(long, env = "DOORWARD_SHUTDOWN_TIMEOUT", value_name = "TIME")]
-    #[arg(default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub shutdown_timeout: Duration,
 }
 
@@ -137,22 +127,23 @@ pub enum Registration {
 impl Config {
     /// The defaults on this database, with nothing read from the environment. Fields may be
     /// changed at will afterwards; only the command line refuses a weak `bcrypt_cost`.
-    #[expect(
-        clippy::missing_panics_doc,
-        clippy::expect_used,
-        reason = "no input reaches it: the defaults are constants"
-    )]
     pub fn new(database_url: &str) -> Config {
-        let command = Config::augment_args(Command::new("doorward"));
-        let matches = command.mut_args(|arg| arg.env(None::<&str>)).get_matches_from(["doorward"]);
-        let mut config = Config::from_arg_matches(&matches).expect("the defaults are valid");
-        database_url.clone_into(&mut config.database_url);
-        config
+        let matches = Config::augment_args(Command::new("doorward")).get_matches_from(["doorward"]);
+        let defaults = Config::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        Config { database_url: database_url.to_owned(), ..defaults }
     }
 
     /// Whether browsers reach the server by https, as far as the settings tell.
     pub fn is_https(&self) -> bool {
         self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
+    }
+}
+
+/// A flag with its twin: `DOORWARD_` and its name in capitals, but for `DATABASE_URL`.
+pub fn with_variable(flag: Arg) -> Arg {
+    match flag.get_id().as_str().to_uppercase() {
+        name if name == "DATABASE_URL" => flag.env(name),
+        name => flag.env(format!("DOORWARD_{name}")),
     }
 }
 

@@ -1,4 +1,7 @@
-//! The log: one line an event, on standard error, that nothing a visitor sends can break out of.
+//! The log, on standard error.
+//!
+//! In: what happened, and values that a visitor may have made up. Out: one line an event, that
+//! none of them can break out of. Secrets never get here: their types cannot be printed.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -19,8 +19,7 @@
 //! # Invariants
 //!
 //! - No SQL outside `users.rs` and `sessions/`, but for what `doorward check` asks of the server
-//!   itself, in `database/diagnosis.rs`. No HTML outside `pages/`. No `Set-Cookie` outside
-//!   `http/cookies.rs`.
+//!   itself, in `check.rs`. No HTML outside `pages/`. No `Set-Cookie` outside `http/cookies.rs`.
 //! - `users`, `sessions`, `passwords` and `throttle` never see a request or a response; `http/`
 //!   never sees a user.
 //! - A handler for members is given a [`Session`](sessions::Session); only the route table has

@@ -1,4 +1,7 @@
-//! What the process asks of the system before it serves: a socket, its signals, enough open files.
+//! What the process asks of the system before it serves.
+//!
+//! In: an address and the listener's limits. Out: a listening socket, another that tells when to
+//! stop, and room for enough open files.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -1,9 +1,10 @@
 //! The way to PostgreSQL: a pool of connections, each with its prepared statements.
 //!
 //! In: SQL from `users.rs` and `sessions/`, which hold every query. Out: rows, or
-//! [`Error::Database`], which a visitor sees as a 503 page.
+//! [`Error::Database`] or [`Error::Query`], never a "no"; a visitor sees a 503 page.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::thread;
 use std::time::Duration;
 
@@ -13,20 +14,21 @@ use r2d2::{Pool, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub use self::diagnosis::{Diagnosis, diagnose};
 pub use self::tls::Verify;
-use self::url::Target;
-pub use self::url::is_this_machine;
+pub use self::url::{Target, is_this_machine};
 use crate::error::{Error, one_line};
 
-mod diagnosis;
 mod tls;
 mod url;
 
+type Connection = PooledConnection<Manager>;
 type Manager = PostgresConnectionManager<MakeRustlsConnect>;
 
 /// The values that stand for `$1`, `$2` and so on in a query.
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// What one connection has prepared, by its SQL.
+type Prepared = HashMap<&'static str, Statement>;
 
 /// Few, because a query takes less than a millisecond, and none is held while a password is hashed.
 const MAX_CONNECTIONS: u32 = 8;
@@ -34,17 +36,15 @@ const MAX_CONNECTIONS: u32 = 8;
 /// How long a request waits for a connection, and a connection for a server that does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-mod migrations {
+pub(crate) mod migrations {
     refinery::embed_migrations!("sql");
+    pub use migrations::runner;
 }
 
 /// A pool of connections to one database, whose schema is in place.
 pub struct Database {
     pool: Pool<Manager>,
 }
-
-/// What one connection has prepared, by its SQL.
-struct Prepared(HashMap<&'static str, Statement>);
 
 impl Database {
     /// Connects, and brings the schema up to date.
@@ -65,8 +65,7 @@ impl Database {
 
     /// The rows of a query.
     pub fn query(&self, sql: &'static str, params: Params) -> Result<Vec<Row>, Error> {
-        let mut connection = self.connection()?;
-        let statement = prepared(&mut connection, sql)?;
+        let (mut connection, statement) = self.prepared(sql)?;
         Ok(connection.query(&statement, params)?)
     }
 
@@ -77,8 +76,7 @@ impl Database {
 
     /// The number of rows a statement changed.
     pub fn execute(&self, sql: &'static str, params: Params) -> Result<u64, Error> {
-        let mut connection = self.connection()?;
-        let statement = prepared(&mut connection, sql)?;
+        let (mut connection, statement) = self.prepared(sql)?;
         Ok(connection.execute(&statement, params)?)
     }
 
@@ -87,38 +85,34 @@ impl Database {
         Ok(self.connection()?.is_valid(PATIENCE)?)
     }
 
-    fn connection(&self) -> Result<PooledConnection<Manager>, Error> {
+    fn connection(&self) -> Result<Connection, Error> {
         // The pool tests each connection before it lends it, so a restarted server costs no request.
         self.pool.get().map_err(|error| Error::Database(one_line(&error)))
     }
-}
 
-/// The statement for `sql`, prepared once a connection.
-fn prepared(
-    connection: &mut PooledConnection<Manager>,
-    sql: &'static str,
-) -> Result<Statement, Error> {
-    let known = PooledConnection::extensions_mut(connection);
-    if let Some(statement) = known.get::<Prepared>().and_then(|known| known.0.get(sql)) {
-        return Ok(statement.clone());
+    /// A connection and the statement for `sql`, prepared once on each.
+    fn prepared(&self, sql: &'static str) -> Result<(Connection, Statement), Error> {
+        let mut connection = self.connection()?;
+        let mut known: Prepared =
+            Connection::extensions_mut(&mut connection).remove().unwrap_or_default();
+        let statement = match known.entry(sql) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => new.insert(connection.prepare(sql)?).clone(),
+        };
+        Connection::extensions_mut(&mut connection).insert(known);
+        Ok((connection, statement))
     }
-    let statement = connection.prepare(sql)?;
-    let known = PooledConnection::extensions_mut(connection);
-    let mut statements = known.remove::<Prepared>().unwrap_or(Prepared(HashMap::new()));
-    statements.0.insert(sql, statement.clone());
-    known.insert(statements);
-    Ok(statement)
 }
 
 /// Two servers that start at once may both try; the one that loses finds the work done.
 fn migrate(client: &mut Client) -> Result<(), Error> {
     let mut tries = 10;
-    loop {
-        match migrations::migrations::runner().run(client) {
-            Ok(_) => return Ok(()),
-            Err(error) if tries == 0 => return Err(Error::Database(one_line(&error))),
-            Err(_) => thread::sleep(Duration::from_millis(100)),
+    while let Err(error) = migrations::runner().run(client) {
+        if tries == 0 {
+            return Err(Error::Database(one_line(&error)));
         }
         tries -= 1;
+        thread::sleep(Duration::from_millis(100));
     }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! TLS to the database: whom to trust.
+//! TLS to the database: whom to trust. In: two settings. Out: what makes and verifies connections.
 //!
 //! `sslmode` and `sslrootcert` mean what they mean to libpq, but where it would be lax: `require`
 //! verifies the server's certificate and name as `verify-full` does, and so does `sslrootcert`
@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use postgres::config::SslMode;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{self, WebPkiSupportedAlgorithms, ring};
+use rustls::client::{
+    verify_server_cert_signed_by_trust_anchor as verify_chain, verify_server_name,
+};
+use rustls::crypto::{self, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -23,74 +25,63 @@ use crate::error::one_line;
 /// How much of a server's certificate is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
+    /// Nothing: TLS is not insisted on, and whoever answers is trusted.
+    Nothing,
     /// That an authority we trust has signed it.
     Authority,
     /// That, and that it names the host.
     AuthorityAndName,
 }
 
-/// Whether to ask for TLS, and what to verify then.
+/// Whether to ask for TLS, and what to verify then. Both settings are empty if not given.
 ///
 /// # Errors
 /// The cause, for modes that there are not or that would verify nothing.
-pub fn mode(
-    sslmode: Option<&str>,
-    sslrootcert: Option<&str>,
-) -> Result<(SslMode, Option<Verify>), String> {
-    match (sslmode.unwrap_or_default(), sslrootcert) {
+pub fn mode(sslmode: &str, sslrootcert: &str) -> Result<(SslMode, Verify), String> {
+    match (sslmode, sslrootcert) {
         // Public authorities sign for anybody, so that without the name they prove nothing.
-        (mode @ ("disable" | "allow" | "prefer" | "verify-ca"), Some("system"))
-        | (mode @ "verify-ca", None) => Err(format!(
-            "sslmode={mode} needs certificates of your own: write sslrootcert=PATH, or \
-             sslmode=verify-full"
-        )),
-        ("disable", _) => Ok((SslMode::Disable, None)),
-        ("allow" | "prefer", _) | ("", None) => Ok((SslMode::Prefer, None)),
-        ("verify-ca", _) => Ok((SslMode::Require, Some(Verify::Authority))),
-        ("" | "require" | "verify-full", _) => {
-            Ok((SslMode::Require, Some(Verify::AuthorityAndName)))
+        ("disable" | "allow" | "prefer" | "verify-ca", "system") | ("verify-ca", "") => {
+            Err(format!(
+                "sslmode={sslmode} needs certificates of your own: write sslrootcert=PATH, or \
+                 sslmode=verify-full"
+            ))
         }
-        (mode, _) => Err(format!(
-            "sslmode={mode} is none of disable, allow, prefer, require, verify-ca, verify-full"
+        ("disable", _) => Ok((SslMode::Disable, Verify::Nothing)),
+        ("allow" | "prefer", _) | ("", "") => Ok((SslMode::Prefer, Verify::Nothing)),
+        ("verify-ca", _) => Ok((SslMode::Require, Verify::Authority)),
+        ("" | "require" | "verify-full", _) => Ok((SslMode::Require, Verify::AuthorityAndName)),
+        _ => Err(format!(
+            "sslmode={sslmode} is none of disable, allow, prefer, require, verify-ca, verify-full"
         )),
     }
 }
 
-/// What makes TLS connections. Without `verify` they trust whoever answers.
+/// What makes TLS connections.
 ///
 /// # Errors
 /// The cause, if there are no certificates to verify with.
-pub fn connector(
-    verify: Option<Verify>,
-    sslrootcert: Option<&str>,
-) -> Result<MakeRustlsConnect, String> {
-    let provider = Arc::new(ring::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let mut verifier =
-        Verifier { verify, roots: RootCertStore::empty(), own: Vec::new(), algorithms };
-    match sslrootcert {
-        _ if verify.is_none() => {}
-        None | Some("system") => {
-            let found = rustls_native_certs::load_native_certs();
-            verifier.roots.add_parsable_certificates(found.certs);
-            if verifier.roots.is_empty() {
-                return Err("no certificates on this system: install ca-certificates".to_owned());
-            }
+pub fn connector(verify: Verify, sslrootcert: &str) -> Result<MakeRustlsConnect, String> {
+    let (mut roots, mut own) = (RootCertStore::empty(), Vec::new());
+    let missing = match sslrootcert {
+        _ if verify == Verify::Nothing => String::new(),
+        "" | "system" => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            "no certificates on this system: install ca-certificates".to_owned()
         }
-        Some(path) => {
-            let wrong = |cause| format!("sslrootcert={path}: {cause}");
+        path => {
             let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-            verifier.own = read.map_err(|error| wrong(one_line(&error)))?;
-            verifier.roots.add_parsable_certificates(verifier.own.iter().cloned());
-            if verifier.roots.is_empty() {
-                return Err(wrong("there is no certificate in it".to_owned()));
-            }
+            own = read.map_err(|error| format!("sslrootcert={path}: {}", one_line(&error)))?;
+            roots.add_parsable_certificates(own.iter().cloned());
+            format!("sslrootcert={path}: there is no certificate in it")
         }
+    };
+    if verify != Verify::Nothing && roots.is_empty() {
+        return Err(missing);
     }
-    let config =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = ClientConfig::builder();
+    let algorithms = config.crypto_provider().signature_verification_algorithms;
+    let verifier = Verifier { verify, roots, own, algorithms };
     let mut config = config
-        .map_err(|error| error.to_string())?
         .dangerous() // as rustls calls every verifier but its own
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
@@ -114,7 +105,7 @@ pub fn advice(cause: &str) -> &'static str {
 
 #[derive(Debug)]
 struct Verifier {
-    verify: Option<Verify>,
+    verify: Verify,
     roots: RootCertStore,
     /// What `sslrootcert` names.
     own: Vec<CertificateDer<'static>>,
@@ -130,23 +121,18 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(verify) = self.verify else { return Ok(ServerCertVerified::assertion()) };
+        if self.verify == Verify::Nothing {
+            return Ok(ServerCertVerified::assertion());
+        }
         let parsed = ParsedCertificate::try_from(certificate)?;
-        let algorithms = self.algorithms.all;
-        match verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            &self.roots,
-            intermediates,
-            now,
-            algorithms,
-        ) {
+        match verify_chain(&parsed, &self.roots, intermediates, now, self.algorithms.all) {
             // A server's self-signed certificate is often an authority's by form (`openssl req
             // -x509` makes such), which is refused after all else. If it is named, it is trusted.
             Err(Error::InvalidCertificate(CertificateError::Other(_)))
-                if self.own.iter().any(|own| own == certificate) => {}
+                if self.own.contains(certificate) => {}
             outcome => outcome?,
         }
-        if verify == Verify::AuthorityAndName {
+        if self.verify == Verify::AuthorityAndName {
             verify_server_name(&parsed, name)?;
         }
         Ok(ServerCertVerified::assertion())

@@ -14,22 +14,17 @@ use super::PATIENCE;
 use super::tls::{self, Verify};
 use crate::error::{Error, one_line};
 
+/// A parameter of a connection string: as it stands there, its key, and its value.
+type Parameter<'a> = (&'a str, String, String);
+
 /// A database to connect to.
 pub struct Target {
     /// Where it is, and as whom.
     pub config: Config,
     /// How to speak TLS with it.
     pub tls: MakeRustlsConnect,
-    /// How much of its certificate is verified. `None` if TLS is not insisted on.
-    pub verify: Option<Verify>,
-}
-
-/// A connection string cut in two.
-#[derive(Default)]
-struct Parts {
-    rest: String,
-    sslmode: Option<String>,
-    sslrootcert: Option<String>,
+    /// How much of its certificate is verified.
+    pub verify: Verify,
 }
 
 impl Target {
@@ -42,10 +37,9 @@ impl Target {
         if url.is_empty() {
             return Err(wrong("not set; write postgres://user:password@host/name".to_owned()));
         }
-        let Parts { rest, sslmode, sslrootcert } = Parts::of(url);
-        let (mode, verify) =
-            tls::mode(sslmode.as_deref(), sslrootcert.as_deref()).map_err(wrong)?;
-        let tls = tls::connector(verify, sslrootcert.as_deref()).map_err(wrong)?;
+        let (rest, sslmode, sslrootcert) = without_tls(url);
+        let (mode, verify) = tls::mode(&sslmode, &sslrootcert).map_err(wrong)?;
+        let tls = tls::connector(verify, &sslrootcert).map_err(wrong)?;
         let mut config: Config = rest.parse().map_err(|e| wrong(one_line(&e)))?;
         // A server that is named by its address alone is verified by it.
         if config.get_hosts().is_empty() {
@@ -54,8 +48,7 @@ impl Target {
             }
         }
         // A Unix socket never carries TLS, whatever the string says.
-        let is_socket = |host: &Host| matches!(host, Host::Unix(_));
-        let only_sockets = config.get_hosts().iter().all(is_socket);
+        let only_sockets = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
         config.ssl_mode(if only_sockets { SslMode::Disable } else { mode });
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(PATIENCE);
@@ -92,62 +85,52 @@ pub fn is_this_machine(host: &str) -> bool {
     host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-impl Parts {
-    fn of(text: &str) -> Parts {
-        let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
-        let (head, pairs) = if is_url { url_pairs(text) } else { ("", word_pairs(text)) };
-        let mut parts = Parts { rest: head.to_owned(), ..Parts::default() };
-        for (raw, key, value) in pairs {
-            let value = Some(value).filter(|value| !value.is_empty());
-            match key.as_str() {
-                "sslmode" => parts.sslmode = value,
-                "sslrootcert" => parts.sslrootcert = value,
-                _ => parts.rest.extend([raw, if is_url { "&" } else { " " }]),
-            }
+/// A connection string without `sslmode` and `sslrootcert`, and these two; empty if not given.
+fn without_tls(text: &str) -> (String, String, String) {
+    let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    let (head, parameters) = if is_url { url_parameters(text) } else { ("", parameters(text)) };
+    let (mut rest, mut sslmode, mut sslrootcert) = (head.to_owned(), String::new(), String::new());
+    for (raw, key, value) in parameters {
+        match key.as_str() {
+            "sslmode" => sslmode = value,
+            "sslrootcert" => sslrootcert = value,
+            _ => rest.extend([raw, if is_url { "&" } else { " " }]),
         }
-        parts
     }
+    (rest, sslmode, sslrootcert)
 }
 
-/// What stands before a URL's parameters, and each of them: as it stands, its key and its value.
-fn url_pairs(text: &str) -> (&str, Vec<(&str, String, String)>) {
+/// What stands before a URL's parameters, and they.
+fn url_parameters(text: &str) -> (&str, Vec<Parameter<'_>>) {
     // As for the client's parser, all before the first @ is user and password.
     let credentials = text.find('@').unwrap_or_default();
     let Some(mark) = text[credentials..].find('?') else { return (text, Vec::new()) };
     let (head, query) = text.split_at(credentials + mark + 1);
     let decode = |part| percent_decode_str(part).decode_utf8_lossy().into_owned();
-    let pairs = query.split('&').filter(|raw| !raw.is_empty()).map(|raw| {
+    let parameters = query.split('&').filter(|raw| !raw.is_empty()).map(|raw| {
         let (key, value) = raw.split_once('=').unwrap_or((raw, ""));
         (raw, decode(key), decode(value))
     });
-    (head, pairs.collect())
+    (head, parameters.collect())
 }
 
-/// The parameters of the form `key=value key='quoted value'`: as each stands, its key and its value.
-fn word_pairs(mut text: &str) -> Vec<(&str, String, String)> {
-    let mut pairs = Vec::new();
+/// The parameters of the form `key=value key='quoted value'`, where a backslash may stand before
+/// any character of a value.
+fn parameters(mut text: &str) -> Vec<Parameter<'_>> {
+    let mut parameters = Vec::new();
     while !text.trim_start().is_empty() {
         let (key, after) = text.split_once('=').unwrap_or((text, ""));
-        let (value, left) = word(after.trim_start());
-        let raw = &text[..text.len() - left.len()];
-        pairs.push((raw, key.trim().to_owned(), value));
+        let after = after.trim_start();
+        let unquoted = after.strip_prefix('\'');
+        let is_end = |c: char| if unquoted.is_some() { c == '\'' } else { c.is_whitespace() };
+        let mut value = String::new();
+        let mut chars = unquoted.unwrap_or(after).chars();
+        while let Some(c) = chars.next().filter(|c| !is_end(*c)) {
+            value.extend(if c == '\\' { chars.next() } else { Some(c) });
+        }
+        let (raw, left) = text.split_at(text.len() - chars.as_str().len());
+        parameters.push((raw, key.trim().to_owned(), value));
         text = left;
     }
-    pairs
-}
-
-/// The value at the start of a text, without quotes and backslashes, and what follows it.
-fn word(text: &str) -> (String, &str) {
-    let quoted = text.starts_with('\'');
-    let mut value = String::new();
-    let mut chars = text.char_indices().skip(usize::from(quoted));
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => value.extend(chars.next().map(|(_, escaped)| escaped)),
-            '\'' if quoted => return (value, &text[at + 1..]),
-            c if c.is_whitespace() && !quoted => return (value, &text[at..]),
-            c => value.push(c),
-        }
-    }
-    (value, "")
+    parameters
 }
