@@ -35,11 +35,10 @@ const MAX_HASH_TIME: Duration = Duration::from_millis(1_500);
 /// # Errors
 /// [`Error::Refused`] if anything is ✗.
 pub fn run(config: &Config) -> Result<(), Error> {
-    let mut facts = match database(&config.database_url) {
-        Ok(facts) => facts,
-        Err(Error::Database(cause)) => vec![("database", Err(cause))],
-        Err(error) => vec![("database", Err(error.to_string()))],
-    };
+    let mut facts = database(&config.database_url).unwrap_or_else(|error| {
+        let cause = error.to_string().trim_start_matches("database: ").to_owned();
+        vec![("database", Err(cause))]
+    });
     let open_files = process::raise_open_files_limit(&config.limits);
     facts.extend([
         ("public URL", public_url(config)),
