@@ -1,14 +1,16 @@
 //! Answers that are not pages: for reverse proxies, for monitors, and what pages are made of.
+//!
+//! In: requests, which need no database but where they ask about one. Out: answers without HTML.
 
 use std::sync::LazyLock;
 
 use rouille::{Request, Response};
 use sha2::{Digest, Sha256};
 
-use crate::app::App;
-use crate::error::Error;
 use crate::http::forward_auth;
+use crate::sessions::Session;
 use crate::visit::Visit;
+use crate::{App, Error};
 
 /// A file that never changes under its name, because a hash of it is part of the name.
 pub struct Asset {
@@ -53,8 +55,8 @@ pub fn health(app: &App, _request: &Request) -> Result<Response, Error> {
 
 /// `GET /auth`: whether a reverse proxy may let its visitor through.
 pub fn auth(_app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
-    Ok(match visit.user() {
-        Some(user) => forward_auth::allow(&user.email, &user.full_name()),
+    Ok(match &visit.member {
+        Some(Session { user, .. }) => forward_auth::allow(&user.email, &user.full_name()),
         None => forward_auth::deny(request),
     })
 }
