@@ -22,8 +22,8 @@ pub fn page(app: &App, visit: &mut Visit, title: &str, content: &[Markup]) -> Re
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · " (site) }
-                link rel="stylesheet" href=(STYLE.path);
-                link rel="icon" type="image/svg+xml" href=(ICON.path);
+                link rel="stylesheet" href=(*STYLE);
+                link rel="icon" type="image/svg+xml" href=(*ICON);
             }
             // The style sheet draws a door: closed for strangers, open for members.
             body.member[visit.member.is_some()] {
