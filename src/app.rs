@@ -127,7 +127,7 @@ impl App {
         };
         let mut response =
             answered.unwrap_or_else(|error| self.explain(&mut visit, request, &error));
-        visit.finish(&mut response);
+        visit.finish(self, &mut response);
         response
     }
 

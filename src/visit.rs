@@ -29,7 +29,6 @@ pub struct Visit<'a> {
     /// The login that the visitor has. `None` for strangers, and while nobody looked.
     pub member: Option<Session>,
     request: &'a Request,
-    is_https: bool,
     /// A new id to send along, and for how long the browser is to keep it.
     issued: Option<(SessionId, Option<Duration>)>,
 }
@@ -37,15 +36,13 @@ pub struct Visit<'a> {
 impl<'a> Visit<'a> {
     /// A visitor not looked up yet.
     pub fn new(app: &App, request: &'a Request) -> Visit<'a> {
-        let is_https = app.is_https(request);
         Visit {
             ip: request.remote_addr().ip().to_canonical(),
             path: request.raw_url().split('?').next().unwrap_or_default(),
-            session: cookies::read(request, is_https).map(|id| id.hash()),
+            session: cookies::read(request, app.is_https(request)).map(|id| id.hash()),
             is_known: false,
             member: None,
             request,
-            is_https,
             issued: None,
         }
     }
@@ -102,9 +99,9 @@ impl<'a> Visit<'a> {
     }
 
     /// Sends the visitor's new id along, if there is one.
-    pub fn finish(&self, response: &mut Response) {
+    pub fn finish(&self, app: &App, response: &mut Response) {
         if let Some((id, max_age)) = &self.issued {
-            cookies::set(response, id, self.is_https, *max_age);
+            cookies::set(response, id, app.is_https(self.request), *max_age);
         }
     }
 

@@ -13,8 +13,8 @@ use crate::users::{MAX_EMAIL_BYTES, MAX_NAME_CHARS};
 const LOOK_AGAIN: &str = "Please look at these again:";
 const PASSWORD_HINT: &str = "At least 8 characters. A few uncommon words make a good one.";
 
-/// What is wrong with a form: the name of a field and a sentence about it.
-pub type Problems = Vec<(&'static str, String)>;
+/// One thing that is wrong with a form: the name of a field and a sentence about it.
+pub type Problem = (&'static str, String);
 
 /// One field, with what is wrong with it, if anything. `autocomplete` is what a password manager
 /// may put in (HTML Living Standard, 4.10.18.7), from which the field's type and limits follow.
@@ -23,7 +23,7 @@ pub fn field(
     label: &str,
     autocomplete: &str,
     value: &str,
-    problems: &Problems,
+    problems: &[Problem],
 ) -> Markup {
     let (kind, min, max) = match autocomplete {
         "given-name" | "family-name" => ("text", None, Some(MAX_NAME_CHARS)),
@@ -53,7 +53,7 @@ pub fn field(
 }
 
 /// The two fields for a new password.
-pub fn new_password_fields(problems: &Problems) -> [Markup; 2] {
+pub fn new_password_fields(problems: &[Problem]) -> [Markup; 2] {
     [("password", "New password"), ("confirm", "New password again")]
         .map(|(name, label)| field(name, label, "new-password", "", problems))
 }
@@ -62,7 +62,7 @@ pub fn new_password_fields(problems: &Problems) -> [Markup; 2] {
 ///
 /// # Errors
 /// [`Error::BadRequest`] if one of them is missing.
-pub fn new_password(form: &Form, known: &[&str]) -> Result<(Password, Problems), Error> {
+pub fn new_password(form: &Form, known: &[&str]) -> Result<(Password, Vec<Problem>), Error> {
     let (typed, again) = (form.field("password")?, form.field("confirm")?);
     let password = Password::typed(typed);
     let weakness = password.weakness(known).map(|text| ("password", text));
@@ -71,7 +71,7 @@ pub fn new_password(form: &Form, known: &[&str]) -> Result<(Password, Problems),
 }
 
 /// What is wrong, at the top of the page, each with a link to its field.
-pub fn summary(problems: &Problems) -> Markup {
+pub fn summary(problems: &[Problem]) -> Markup {
     html! {
         @if !problems.is_empty() {
             div.flash.alert role="alert" {
@@ -83,6 +83,6 @@ pub fn summary(problems: &Problems) -> Markup {
 }
 
 /// A page's title, which says first that something is wrong: a screen reader reads it first.
-pub fn title(name: &str, problems: &Problems) -> String {
+pub fn title(name: &str, problems: &[Problem]) -> String {
     if problems.is_empty() { name.to_owned() } else { ["Error: ", name].concat() }
 }

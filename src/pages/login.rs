@@ -6,7 +6,7 @@
 use maud::html;
 use rouille::{Request, Response};
 
-use super::form::{Problems, field, summary, title};
+use super::form::{Problem, field, summary, title};
 use super::layout;
 use crate::authentication::authenticate;
 use crate::events::event;
@@ -36,7 +36,7 @@ pub fn form(app: &App, visit: &mut Visit, request: &Request) -> Result<Response,
     if visit.member.is_some() {
         return Ok(redirect(next.as_ref()));
     }
-    Ok(page(app, visit, "", next.as_ref(), &Problems::new()))
+    Ok(page(app, visit, "", next.as_ref(), &[]))
 }
 
 /// `POST /login`.
@@ -82,18 +82,17 @@ fn page(
     visit: &mut Visit,
     email: &str,
     next: Option<&ReturnPath>,
-    problems: &Problems,
+    problems: &[Problem],
 ) -> Response {
-    // Which half was wrong is not said, so no field is marked.
-    let none = Problems::new();
     let content = html! {
         @if next.is_some() && visit.session.is_none() { p.flash { (NO_COOKIE) } }
         (summary(problems))
         h1 { "Log in" }
         form method="post" action="/login" {
             @if let Some(next) = next { input type="hidden" name="next" value=(next.as_str()); }
-            (field("email", "Email", "username", email, &none))
-            (field("password", "Password", "current-password", "", &none))
+            // Which half was wrong is not said, so no field is marked.
+            (field("email", "Email", "username", email, &[]))
+            (field("password", "Password", "current-password", "", &[]))
             p.check {
                 input type="checkbox" id="remember" name="remember" value="yes";
                 label for="remember" { "Remember me" }

@@ -6,7 +6,7 @@
 use maud::html;
 use rouille::{Request, Response};
 
-use super::form::{Problems, field, new_password, new_password_fields, summary, title};
+use super::form::{Problem, field, new_password, new_password_fields, summary, title};
 use super::{layout, login};
 use crate::events::event;
 use crate::passwords::Password;
@@ -23,16 +23,20 @@ type Typed<'a> = [&'a str; 3];
 
 /// `GET /register`.
 pub fn form(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response, Error> {
-    if let Some(elsewhere) = turn_away(app, visit)? {
-        return Ok(elsewhere);
+    if visit.member.is_some() {
+        return visit.redirect(app, login::HOME, Flash::Notice(ALREADY_LOGGED_IN.to_owned()));
     }
-    Ok(page(app, visit, Typed::default(), &Problems::new()))
+    if !app.is_open() {
+        return Err(Error::RegistrationClosed);
+    }
+    Ok(page(app, visit, Typed::default(), &[]))
 }
 
 /// `POST /register`.
 pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
-    if let Some(elsewhere) = turn_away(app, visit)? {
-        return Ok(elsewhere);
+    // Who gets no form may not send one.
+    if visit.member.is_some() || !app.is_open() {
+        return form(app, visit, request);
     }
     let form = app.form(request)?;
     let first_name = form.field("first_name")?.trim();
@@ -68,18 +72,7 @@ fn store(
     visit.redirect(app, login::HOME, Flash::Notice(welcome))
 }
 
-/// Where members go instead. `None` for strangers, if they may register.
-fn turn_away(app: &App, visit: &mut Visit) -> Result<Option<Response>, Error> {
-    match visit.member {
-        Some(_) => {
-            visit.redirect(app, login::HOME, Flash::Notice(ALREADY_LOGGED_IN.to_owned())).map(Some)
-        }
-        None if app.is_open() => Ok(None),
-        None => Err(Error::RegistrationClosed),
-    }
-}
-
-fn page(app: &App, visit: &mut Visit, typed: Typed, problems: &Problems) -> Response {
+fn page(app: &App, visit: &mut Visit, typed: Typed, problems: &[Problem]) -> Response {
     let [first_name, last_name, email] = typed;
     let content = html! {
         (summary(problems))

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rouille::{Request, Response, ResponseBody};
 
-use super::form::{Problems, field, new_password, new_password_fields, summary, title};
+use super::form::{Problem, field, new_password, new_password_fields, summary, title};
 use super::{layout, login};
 use crate::authentication::authenticate;
 use crate::events::event;
@@ -36,7 +36,7 @@ pub fn show(
     _: &Request,
     session: &Session,
 ) -> Result<Response, Error> {
-    page(app, visit, session, &Problems::new())
+    page(app, visit, session, &[])
 }
 
 /// `GET /download/{name}`.
@@ -106,7 +106,7 @@ fn page(
     app: &App,
     visit: &mut Visit,
     session: &Session,
-    problems: &Problems,
+    problems: &[Problem],
 ) -> Result<Response, Error> {
     let files = match &app.config.files {
         Some(folder) => files::list(folder)?,
@@ -140,7 +140,7 @@ fn file_list(files: &[(String, u64)]) -> Markup {
     }
 }
 
-fn password_form(session: &Session, problems: &Problems) -> Markup {
+fn password_form(session: &Session, problems: &[Problem]) -> Markup {
     html! {
         section aria-labelledby="change-password" {
             h2 #change-password { "Password" }
