@@ -1,7 +1,7 @@
 //! The application: guards, the route table, and what becomes of errors.
 //!
-//! In: a [`Request`]. Out: a [`Response`], always: errors and panics become pages here, and
-//! nowhere else. A handler that needs a user is given one; being logged in is a type, not an `if`.
+//! In: a [`Request`]. Out: a [`Response`], always: errors and panics become pages here and nowhere
+//! else. A handler for members is given a [`Session`]; only the route table has one to give.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,12 +15,13 @@ use crate::database::Database;
 use crate::endpoints;
 use crate::error::Error;
 use crate::events::event;
-use crate::http::{cross_origin, headers, next};
+use crate::http::form::Form;
+use crate::http::{cross_origin, headers};
 use crate::pages::{error, index, login, register, secret};
 use crate::passwords::Passwords;
-use crate::sessions::{Flash, Session, Sessions};
+use crate::sessions::{Session, Sessions};
 use crate::throttle::Throttle;
-use crate::visit::{Visit, Visitor};
+use crate::visit::Visit;
 
 /// How often what has expired is dropped.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
@@ -46,21 +47,25 @@ enum Handler {
 
 use Handler::{Anybody, Members, Open};
 
-/// Every route. A path that ends in a slash stands for all below it.
+/// What answers GET answers HEAD, too.
+const GET: &str = "GET, HEAD";
+const POST: &str = "POST";
+
+/// Every route. A path that ends in a star stands for all that begin like it.
 const ROUTES: &[(&str, &str, Handler)] = &[
-    ("GET", "/", Anybody(index::show)),
-    ("GET", "/register", Anybody(register::form)),
-    ("POST", "/register", Anybody(register::submit)),
-    ("GET", "/login", Anybody(login::form)),
-    ("POST", "/login", Anybody(login::submit)),
-    ("POST", "/logout", Anybody(login::log_out)),
-    ("GET", "/secret", Members(secret::show)),
-    ("GET", "/download/", Members(secret::download)),
-    ("POST", "/password", Members(secret::change_password)),
-    ("POST", "/sessions/end", Members(secret::end_session)),
-    ("GET", "/auth", Anybody(endpoints::auth)),
-    ("GET", "/healthz", Open(endpoints::health)),
-    ("GET", "/assets/", Open(endpoints::assets)),
+    (GET, "/", Anybody(index::show)),
+    (GET, "/register", Anybody(register::form)),
+    (POST, "/register", Anybody(register::submit)),
+    (GET, "/login", Anybody(login::form)),
+    (POST, "/login", Anybody(login::submit)),
+    (POST, "/logout", Anybody(login::log_out)),
+    (GET, "/secret", Members(secret::show)),
+    (GET, "/download/*", Members(secret::download)),
+    (POST, "/password", Members(secret::change_password)),
+    (POST, "/sessions/end", Members(secret::end_session)),
+    (GET, "/auth", Anybody(endpoints::auth)),
+    (GET, "/healthz", Open(endpoints::health)),
+    (GET, "/assets/*", Open(endpoints::assets)),
 ];
 
 impl App {
@@ -88,9 +93,10 @@ impl App {
     /// Answers with whatever `answer` returns, or with a 500 page if it panics.
     #[doc(hidden)]
     pub fn guarded(&self, request: &Request, answer: impl FnOnce() -> Response) -> Response {
-        let answered = catch_unwind(AssertUnwindSafe(answer));
-        let mut response = answered
-            .unwrap_or_else(|_| error::page(self, &mut Visit::new(self, request), &error::BROKEN));
+        let mut response = catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+            let error = Error::System("a handler panicked".to_owned());
+            error::page(self, &mut Visit::new(self, request), &error)
+        });
         headers::secure(&mut response, self.is_https(request));
         response
     }
@@ -105,12 +111,23 @@ impl App {
         self.config.registration == Registration::Open
     }
 
+    /// The form that came with a request, within the limits of the settings.
+    ///
+    /// # Errors
+    /// As [`Form::read`].
+    pub(crate) fn form(&self, request: &Request) -> Result<Form, Error> {
+        Form::read(request, self.config.limits.max_body_bytes)
+    }
+
     fn answer(&self, request: &Request) -> Response {
         let mut visit = Visit::new(self, request);
-        let mut response = self
-            .route(&mut visit, request)
-            .unwrap_or_else(|error| self.explain(&mut visit, request, &error));
-        visit.finish(&mut response);
+        let answered = match self.route(&mut visit, request) {
+            Err(Error::LoginRequired) => login::lead_here(self, &mut visit, request),
+            answered => answered,
+        };
+        let mut response =
+            answered.unwrap_or_else(|error| self.explain(&mut visit, request, &error));
+        visit.finish(self, &mut response);
         response
     }
 
@@ -118,7 +135,7 @@ impl App {
         if !cross_origin::is_allowed(request, self.config.public_url.as_ref()) {
             return Err(Error::CrossSite);
         }
-        match find(request.method(), &visit.path)? {
+        match find(request.method(), visit.path)? {
             Open(handler) => handler(self, request),
             Anybody(handler) => {
                 visit.identify(self)?;
@@ -126,7 +143,7 @@ impl App {
             }
             Members(handler) => {
                 visit.identify(self)?;
-                let session = visit.member().cloned().ok_or(Error::LoginRequired)?;
+                let session = visit.member.clone().ok_or(Error::LoginRequired)?;
                 handler(self, visit, request, &session)
             }
         }
@@ -134,52 +151,37 @@ impl App {
 
     /// The answer to a request that failed. What the visitor need not know goes to the log.
     fn explain(&self, visit: &mut Visit, request: &Request, error: &Error) -> Response {
+        let path = visit.path.escape_debug();
         match error {
-            Error::LoginRequired => return self.lead_to_login(visit, request),
-            Error::CrossSite => event("cross-site-refused", visit.ip, &[("path", &visit.path)]),
+            Error::CrossSite => event("cross-site-refused", visit.ip, &[("path", visit.path)]),
             Error::Setting(..) | Error::Database(_) | Error::Query(_) | Error::System(_) => {
-                log::error!("{} {}: {error}", request.method(), visit.path.escape_debug());
-                return error::answer(self, visit, error);
+                log::error!("{} {path}: {error}", request.method());
+                return error::page(self, visit, error);
             }
-            _ => log::debug!("{} {}: {error}", request.method(), visit.path.escape_debug()),
+            _ => log::debug!("{} {path}: {error}", request.method()),
         }
-        // A route that does not exist looked nobody up. If that fails, the page does without.
-        if matches!(visit.visitor, Visitor::Unknown) {
+        // A route that does not exist looked nobody up. If that fails, the page does without; if it
+        // did already, for lack of a turn, the visitor has waited long enough.
+        if !visit.is_known && !matches!(error, Error::Busy(_)) {
             let _ = visit.identify(self);
         }
-        error::answer(self, visit, error)
-    }
-
-    fn lead_to_login(&self, visit: &mut Visit, request: &Request) -> Response {
-        let flash = Flash::Alert(login::LOGIN_REQUIRED.to_owned());
-        if let Err(error) = visit.flash(self, flash) {
-            return error::answer(self, visit, &error);
-        }
-        // Only a page can be come back to; a form would have to be sent again.
-        let is_page = matches!(request.method(), "GET" | "HEAD");
-        Response::redirect_303(if is_page {
-            next::login_url(request.raw_url())
-        } else {
-            "/login".to_owned()
-        })
+        error::page(self, visit, error)
     }
 }
 
 /// The handler for a method and path.
 fn find(method: &str, path: &str) -> Result<&'static Handler, Error> {
     let is_here = |route: &str| {
-        route == path || (route.ends_with('/') && route != "/" && path.starts_with(route))
+        route.strip_suffix('*').map_or(route == path, |beginning| path.starts_with(beginning))
     };
-    let here = || ROUTES.iter().filter(|(_, route, _)| is_here(route));
-    let wanted = if method == "HEAD" { "GET" } else { method };
-    if let Some((.., handler)) = here().find(|(method, ..)| *method == wanted) {
-        return Ok(handler);
+    let mut allow = Vec::new();
+    for (methods, _, handler) in ROUTES.iter().filter(|(_, route, _)| is_here(route)) {
+        if methods.split(", ").any(|one| one == method) {
+            return Ok(handler);
+        }
+        allow.push(*methods);
     }
-    let methods = here().map(|(method, ..)| if *method == "GET" { "GET, HEAD" } else { *method });
-    match methods.collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() => Err(Error::NotFound),
-        allow => Err(Error::MethodNotAllowed(allow)),
-    }
+    Err(if allow.is_empty() { Error::NotFound } else { Error::MethodNotAllowed(allow.join(", ")) })
 }
 
 /// Sweeps until the sessions are gone.
@@ -188,10 +190,9 @@ fn sweep_in_background(sessions: &Arc<Sessions>) {
     thread::spawn(move || {
         loop {
             thread::sleep(SWEEP_EVERY);
-            match sessions.upgrade().map(|sessions| sessions.sweep()) {
-                None => return,
-                Some(Ok(_)) => {}
-                Some(Err(error)) => log::warn!("sessions: cannot sweep: {error}"),
+            let Some(sessions) = sessions.upgrade() else { return };
+            if let Err(error) = sessions.sweep() {
+                log::warn!("sessions: cannot sweep: {error}");
             }
         }
     });

@@ -1,47 +1,40 @@
 //! Answers that are not pages: for reverse proxies, for monitors, and what pages are made of.
+//!
+//! In: requests, which need no database but where they ask about one. Out: answers without HTML.
 
 use std::sync::LazyLock;
 
 use rouille::{Request, Response};
 use sha2::{Digest, Sha256};
 
-use crate::app::App;
-use crate::error::Error;
 use crate::http::forward_auth;
+use crate::sessions::Session;
 use crate::visit::Visit;
+use crate::{App, Error};
 
-/// A file that never changes under its name, because a hash of it is part of the name.
-pub struct Asset {
-    /// `/assets/{name}-{hash}.{extension}`.
-    pub path: String,
-    content_type: &'static str,
-    content: &'static str,
-}
+const CSS: &str = include_str!("pages/style.css");
+const SVG: &str = include_str!("pages/icon.svg");
 
-/// The style sheet of every page.
-pub static STYLE: LazyLock<Asset> = LazyLock::new(|| {
-    asset("style", "css", "text/css; charset=utf-8", include_str!("pages/style.css"))
-});
+/// The path of every page's style sheet.
+pub static STYLE: LazyLock<String> = LazyLock::new(|| path("style", "css", CSS));
 
-/// The icon of every page.
-pub static ICON: LazyLock<Asset> = LazyLock::new(|| {
-    asset("icon", "svg", "image/svg+xml; charset=utf-8", include_str!("pages/icon.svg"))
-});
+/// The path of every page's icon.
+pub static ICON: LazyLock<String> = LazyLock::new(|| path("icon", "svg", SVG));
 
-fn asset(name: &str, ext: &str, content_type: &'static str, content: &'static str) -> Asset {
-    let hash = Sha256::digest(content);
-    let path = format!(
-        "/assets/{name}-{:02x}{:02x}{:02x}{:02x}.{ext}",
-        hash[0], hash[1], hash[2], hash[3]
-    );
-    Asset { path, content_type, content }
+/// A hash of the content is part of the path, so what is there never changes.
+fn path(name: &str, extension: &str, content: &str) -> String {
+    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(content).into();
+    format!("/assets/{name}-{a:02x}{b:02x}{c:02x}{d:02x}.{extension}")
 }
 
 /// `GET /assets/…`: the style sheet or the icon, for a browser to keep for a year.
 pub fn assets(_app: &App, request: &Request) -> Result<Response, Error> {
-    let wanted = |asset: &&Asset| asset.path == request.raw_url();
-    let asset = [&*STYLE, &*ICON].into_iter().find(wanted).ok_or(Error::NotFound)?;
-    Ok(Response::from_data(asset.content_type, asset.content)
+    let (content_type, content) = match request.raw_url() {
+        path if path == *STYLE => ("text/css; charset=utf-8", CSS),
+        path if path == *ICON => ("image/svg+xml; charset=utf-8", SVG),
+        _ => return Err(Error::NotFound),
+    };
+    Ok(Response::from_data(content_type, content)
         .with_additional_header("Cache-Control", "public, max-age=31536000, immutable"))
 }
 
@@ -53,8 +46,8 @@ pub fn health(app: &App, _request: &Request) -> Result<Response, Error> {
 
 /// `GET /auth`: whether a reverse proxy may let its visitor through.
 pub fn auth(_app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
-    Ok(match visit.user() {
-        Some(user) => forward_auth::allow(&user.email, &user.full_name()),
+    Ok(match &visit.member {
+        Some(Session { user, .. }) => forward_auth::allow(&user.email, &user.full_name()),
         None => forward_auth::deny(request),
     })
 }

@@ -1,9 +1,12 @@
-//! What can go wrong, in one enum. [`App`](crate::App) alone turns these into responses.
+//! What can go wrong, in one enum, for every part of the program.
 //!
-//! Expected outcomes (a wrong password, an expired session) are values, not errors.
+//! In: what a library or a part of ours says. Out: one line for the log; for the visitor,
+//! [`App`](crate::App) alone turns errors into responses. Expected outcomes (a wrong password, an
+//! expired session) are values, not errors.
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::iter;
 use std::time::Duration;
 
 /// Everything that keeps a request, or the start of the server, from its usual end.
@@ -73,13 +76,11 @@ impl From<postgres::Error> for Error {
 /// An error with all its causes, on one line: libraries tell the reason only in the last.
 pub(crate) fn one_line(error: &dyn StdError) -> String {
     let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
+    for cause in iter::successors(error.source(), |&cause| cause.source()) {
+        let text = cause.to_string();
         if !line.contains(&text) {
             line = format!("{line}: {text}");
         }
-        cause = error.source();
     }
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }

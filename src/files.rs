@@ -1,4 +1,7 @@
 //! The members' folder: plain files, no links, no dot files, nothing below.
+//!
+//! In: a folder, and a name that somebody asked for. Out: what is in it, or one file. That whoever
+//! asks is a member is settled before.
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -1,66 +1,48 @@
 //! One visitor, for the length of one request: who it is, and what to tell it.
 //!
-//! In: a request. Out: a user or a stranger, and at the end the cookie that goes with the answer.
+//! In: a request. Out: a member or a stranger, and at the end the cookie that goes with the answer.
+//! Here requests meet sessions, so that neither `http/` nor `sessions` need know of the other.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use rouille::{Request, Response};
 
-use crate::app::App;
-use crate::error::Error;
 use crate::http::cookies;
 use crate::sessions::{Flash, IdHash, Login, Session, SessionId, Which};
 use crate::users::User;
+use crate::{App, Error};
 
 /// Of a browser's name for itself, as much as is kept.
 const MAX_USER_AGENT_BYTES: usize = 200;
 
-/// Who is asking.
-#[derive(Clone)]
-pub enum Visitor {
-    /// Nobody knows: the database could not be asked, or need not be.
-    Unknown,
-    /// Somebody who is not logged in.
-    Stranger,
-    /// Somebody who is.
-    Member(Session),
-}
-
 /// One request's visitor.
-pub struct Visit {
+pub struct Visit<'a> {
     /// The visitor's address.
     pub ip: IpAddr,
-    /// Whether the visitor came by https.
-    pub https: bool,
     /// The path asked for, without its query.
-    pub path: String,
-    /// Whether the visitor brought a cookie of ours, of whatever worth.
-    pub has_cookie: bool,
-    /// Who it is.
-    pub visitor: Visitor,
-    user_agent: String,
-    is_head: bool,
-    session: Option<IdHash>,
+    pub path: &'a str,
+    /// The session of the cookie, of whatever worth. `None` without a cookie of ours.
+    pub session: Option<IdHash>,
+    /// Whether anybody looked who it is: a broken database may have been in the way.
+    pub is_known: bool,
+    /// The login that the visitor has. `None` for strangers, and while nobody looked.
+    pub member: Option<Session>,
+    request: &'a Request,
+    /// A new id to send along, and for how long the browser is to keep it.
     issued: Option<(SessionId, Option<Duration>)>,
 }
 
-impl Visit {
+impl<'a> Visit<'a> {
     /// A visitor not looked up yet.
-    pub fn new(app: &App, request: &Request) -> Visit {
-        let https = app.is_https(request);
-        let id = cookies::read(request, https);
-        let user_agent = request.header("User-Agent").unwrap_or_default();
+    pub fn new(app: &App, request: &'a Request) -> Visit<'a> {
         Visit {
             ip: request.remote_addr().ip().to_canonical(),
-            https,
-            path: request.raw_url().split('?').next().unwrap_or_default().to_owned(),
-            has_cookie: id.is_some(),
-            visitor: Visitor::Unknown,
-            user_agent: user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)]
-                .to_owned(),
-            is_head: request.method() == "HEAD",
-            session: id.map(|id| id.hash()),
+            path: request.raw_url().split('?').next().unwrap_or_default(),
+            session: cookies::read(request, app.is_https(request)).map(|id| id.hash()),
+            is_known: false,
+            member: None,
+            request,
             issued: None,
         }
     }
@@ -70,22 +52,9 @@ impl Visit {
     /// # Errors
     /// [`Error::Database`] if that cannot be known now.
     pub fn identify(&mut self, app: &App) -> Result<(), Error> {
-        let session = self.session.as_ref().map(|id| app.sessions.find(id)).transpose()?.flatten();
-        self.visitor = session.map_or(Visitor::Stranger, Visitor::Member);
+        self.member = self.session.map_or(Ok(None), |id| app.sessions.find(&id))?;
+        self.is_known = true;
         Ok(())
-    }
-
-    /// The user who is logged in. `None` for strangers.
-    pub fn user(&self) -> Option<&User> {
-        self.member().map(|session| &*session.user)
-    }
-
-    /// The login that the visitor has. `None` for strangers.
-    pub fn member(&self) -> Option<&Session> {
-        match &self.visitor {
-            Visitor::Member(session) => Some(session),
-            Visitor::Stranger | Visitor::Unknown => None,
-        }
     }
 
     /// Logs a user in, under a new id.
@@ -93,46 +62,46 @@ impl Visit {
     /// # Errors
     /// [`Error::LoginRequired`] if the user was deleted in the meantime.
     pub fn log_in(&mut self, app: &App, user: User, remember: bool) -> Result<(), Error> {
-        let login = Login { remember, user_agent: &self.user_agent, ip: self.ip };
+        let user_agent = self.request.header("User-Agent").unwrap_or_default();
+        let user_agent = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)];
+        let login = Login { remember, user_agent, ip: self.ip };
         let begun = app.sessions.begin(user, login, self.session.as_ref())?;
         let id = begun.ok_or(Error::LoginRequired)?;
-        let max_age = remember.then_some(app.config.session_remembered);
-        self.issue(id, max_age);
+        self.issue(id, remember.then_some(app.config.session_remembered));
         self.identify(app)
     }
 
-    /// Logs the visitor out, on the server.
-    pub fn log_out(&mut self, app: &App) -> Result<(), Error> {
-        if let Some(session) = self.member() {
-            app.sessions.end(session.user.uid, Which::Only(session.number))?;
+    /// Logs the visitor out, on the server. The login that it was; `None` for strangers.
+    pub fn log_out(&mut self, app: &App) -> Result<Option<Session>, Error> {
+        if let Some(Session { number, user }) = &self.member {
+            app.sessions.end(user.uid, Which::Only(*number))?;
         }
         self.session = None;
-        self.visitor = Visitor::Stranger;
-        Ok(())
+        Ok(self.member.take())
     }
 
-    /// Leaves a message for the next page. A stranger without a session gets one for it.
-    pub fn flash(&mut self, app: &App, flash: Flash) -> Result<(), Error> {
-        let left = self.session.as_ref().is_some_and(|id| app.sessions.flash(id, flash.clone()));
-        if !left {
+    /// Sends the visitor to a page, with a message for the next page that it sees. A stranger
+    /// without a session gets one for it.
+    pub fn redirect(&mut self, app: &App, to: &str, flash: Flash) -> Result<Response, Error> {
+        if !self.session.is_some_and(|id| app.sessions.flash(&id, flash.clone())) {
             self.issue(app.sessions.begin_stranger(flash)?, None);
         }
-        Ok(())
+        Ok(Response::redirect_303(to.to_owned()))
     }
 
     /// The messages that wait for this visitor; each is given once. HEAD shows nobody anything,
     /// so it takes none.
     pub fn take_flashes(&mut self, app: &App) -> Vec<Flash> {
         match &self.session {
-            Some(id) if !self.is_head => app.sessions.take_flashes(id),
+            Some(id) if self.request.method() != "HEAD" => app.sessions.take_flashes(id),
             _ => Vec::new(),
         }
     }
 
     /// Sends the visitor's new id along, if there is one.
-    pub fn finish(&self, response: &mut Response) {
+    pub fn finish(&self, app: &App, response: &mut Response) {
         if let Some((id, max_age)) = &self.issued {
-            cookies::set(response, id, self.https, *max_age);
+            cookies::set(response, id, app.is_https(self.request), *max_age);
         }
     }
 

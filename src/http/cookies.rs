@@ -1,4 +1,6 @@
 //! The session cookie. No other file writes `Set-Cookie`.
+//!
+//! In: a request. Out: the session id in its cookie; and the same the other way round.
 
 use std::time::Duration;
 
@@ -29,9 +31,8 @@ pub fn set(response: &mut Response, id: &SessionId, https: bool, max_age: Option
         .http_only(true)
         .same_site(SameSite::Lax)
         .path("/")
-        .secure(https);
-    if let Some(seconds) = max_age.and_then(|age| i64::try_from(age.as_secs()).ok()) {
-        cookie = cookie.max_age(cookie::time::Duration::seconds(seconds));
-    }
-    response.headers.push(("Set-Cookie".into(), cookie.build().to_string().into()));
+        .secure(https)
+        .build();
+    cookie.set_max_age(max_age.and_then(|age| cookie::time::Duration::try_from(age).ok()));
+    response.headers.push(("Set-Cookie".into(), cookie.to_string().into()));
 }

@@ -1,7 +1,8 @@
 //! Requests that another site made a browser send.
 //!
-//! Browsers say where a request comes from, so no form needs a token. The rules are those of Go
-//! 1.25's `http.CrossOriginProtection`.
+//! In: a request and the settings' public URL. Out: whether to go on. Browsers say where a request
+//! comes from, so no form needs a token. The rules are those of Go 1.25's
+//! `http.CrossOriginProtection`.
 
 use rouille::Request;
 use url::Url;

@@ -1,4 +1,6 @@
 //! Reading a form that a browser sent.
+//!
+//! In: a request. Out: its fields, or a refusal of whatever no browser would send.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -25,21 +27,22 @@ impl Form {
         if !essence.eq_ignore_ascii_case(FORM) {
             return Err(Error::NotAForm);
         }
-        let body = body(request, max_bytes)?;
+        let mut body = Vec::new();
+        if let Some(data) = request.data() {
+            let read = data.take((max_bytes as u64).saturating_add(1)).read_to_end(&mut body);
+            read.map_err(|error| Error::BadRequest(format!("the body cannot be read: {error}")))?;
+        }
+        if body.len() > max_bytes {
+            return Err(Error::TooLarge);
+        }
         // The parser below replaces bad UTF-8, which would change a password. Separators are
         // ASCII, so checking the whole is checking each part.
-        if percent_decode(&body).decode_utf8().is_err() {
-            return Err(Error::BadRequest("the form is not UTF-8".to_owned()));
+        if !percent_decode(&body).decode_utf8().is_ok_and(|text| !text.contains('\0')) {
+            return Err(Error::BadRequest("the form has a NUL in it or is not UTF-8".to_owned()));
         }
-        let mut fields = HashMap::new();
-        for (name, value) in form_urlencoded::parse(&body).into_owned() {
-            if name.contains('\0') || value.contains('\0') {
-                return Err(Error::BadRequest(format!("field {name:?} has a NUL in it")));
-            }
-            if fields.contains_key(&name) {
-                return Err(Error::BadRequest(format!("field {name:?} is there twice")));
-            }
-            fields.insert(name, value);
+        let fields: HashMap<_, _> = form_urlencoded::parse(&body).into_owned().collect();
+        if fields.len() < form_urlencoded::parse(&body).count() {
+            return Err(Error::BadRequest("a field is there twice".to_owned()));
         }
         Ok(Form(fields))
     }
@@ -56,14 +59,4 @@ impl Form {
     pub fn optional(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
-}
-
-fn body(request: &Request, max_bytes: usize) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::new();
-    if let Some(data) = request.data() {
-        let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
-        let read = data.take(limit).read_to_end(&mut body);
-        read.map_err(|error| Error::BadRequest(format!("the body cannot be read: {error}")))?;
-    }
-    if body.len() > max_bytes { Err(Error::TooLarge) } else { Ok(body) }
 }

@@ -1,4 +1,7 @@
 //! Answers to a reverse proxy that asks whether to let a request through to another site.
+//!
+//! In: a name and an email, or the request of somebody who has none; never a user. Out: the answer,
+//! in the headers that proxies read.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rouille::{Request, Response};

@@ -1,4 +1,6 @@
-//! The headers that every answer carries.
+//! The headers that every answer carries, and those of a file to save.
+//!
+//! In: an answer, or a file's name. Out: headers that protect the visitor, whoever that is.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
 //! Where to go after logging in: a path on this site, or nowhere.
-
-use std::fmt;
+//!
+//! In: whatever a `next` value says. Out: a [`ReturnPath`], the only kind that a login leads to.
 
 use form_urlencoded::byte_serialize;
 use url::Url;
@@ -40,8 +40,7 @@ impl ReturnPath {
 
 /// The login page that leads to `target`, a path and query as the visitor asked for it, unless that
 /// is too long.
-pub fn login_url(target: impl fmt::Display) -> String {
-    let target = target.to_string();
+pub fn login_url(target: &str) -> String {
     if target.len() > MAX_BYTES {
         return "/login".to_owned();
     }

@@ -1,90 +1,58 @@
-//! The pages for what went wrong. They say what to do next, and never the cause; the log does.
+//! The pages for what went wrong.
+//!
+//! In: an [`Error`]. Out: a page that says what to do next, and never the cause; the log does.
+//! `app.rs` alone calls this.
 
 use maud::html;
 use rouille::Response;
 
 use super::layout;
-use crate::app::App;
-use crate::error::Error;
 use crate::visit::Visit;
+use crate::{App, Error};
 
-/// One error page: its status, its title, and what to do next.
-pub struct Words(u16, &'static str, &'static str);
-
-const HOME: &str = "Go to the home page";
-
-const BAD_REQUEST: Words = Words(
-    400,
-    "That did not arrive whole",
-    "Go back, load the page again, and send the form once more.",
-);
-const CROSS_SITE: Words =
-    Words(403, "That came from another site", "If it was you, open this site and do it here.");
-const CLOSED: Words =
-    Words(403, "Registration is closed", "Ask whoever runs this site to make an account for you.");
-const NOT_FOUND: Words =
-    Words(404, "There is no such page", "Look at the address again, or start from the home page.");
-const WRONG_METHOD: Words =
-    Words(405, "That page cannot do this", "Open the page and use its links and buttons.");
-const TOO_LARGE: Words = Words(413, "That is too much", "Send a shorter form.");
-const NOT_A_FORM: Words =
-    Words(415, "That is not a form", "Open the page and use its links and buttons.");
-const THROTTLED: Words = Words(429, "Too many tries", "This keeps guessers out. Come back in");
-const UNAVAILABLE: Words = Words(
-    503,
-    "We cannot answer right now",
-    "It is not your doing, and nothing of yours is lost. Try again in a few seconds.",
-);
-
-/// What is shown when a handler panics.
-pub const BROKEN: Words = Words(
-    500,
-    "Something broke",
-    "It is not your doing. Try again; if it stays broken, tell whoever runs this site.",
-);
+const ONCE_MORE: &str = "Go back, load the page again, and send the form once more.";
+const DO_IT_HERE: &str = "If it was you, open this site and do it here.";
+const ASK: &str = "Ask whoever runs this site to make an account for you.";
+const LOOK_AGAIN: &str = "Look at the address again, or start from the home page.";
+const USE_LINKS: &str = "Open the page and use its links and buttons.";
+const WAIT: &str = "This keeps guessers out. Come back in ";
+const TELL: &str =
+    "It is not your doing. Try again; if it stays broken, tell whoever runs this site.";
+const SOON: &str =
+    "It is not your doing, and nothing of yours is lost. Try again in a few seconds.";
 
 /// The answer to a request that failed.
-pub fn answer(app: &App, visit: &mut Visit, error: &Error) -> Response {
-    match error {
-        Error::BadRequest(_) => page(app, visit, &BAD_REQUEST),
-        Error::CrossSite => page(app, visit, &CROSS_SITE),
-        Error::LoginRequired | Error::NotFound => page(app, visit, &NOT_FOUND),
-        Error::RegistrationClosed => page(app, visit, &CLOSED),
-        Error::MethodNotAllowed(allow) => {
-            page(app, visit, &WRONG_METHOD).with_additional_header("Allow", allow.clone())
-        }
-        Error::TooLarge => page(app, visit, &TOO_LARGE),
-        Error::NotAForm => page(app, visit, &NOT_A_FORM),
-        Error::Throttled(wait) => {
-            let seconds = wait.as_secs() + 1;
-            page_with(app, visit, &THROTTLED, &in_words(seconds))
-                .with_additional_header("Retry-After", seconds.to_string())
-        }
+pub fn page(app: &App, visit: &mut Visit, error: &Error) -> Response {
+    let (status, title, text) = match error {
+        Error::BadRequest(_) => (400, "That did not arrive whole", ONCE_MORE),
+        Error::CrossSite => (403, "That came from another site", DO_IT_HERE),
+        Error::RegistrationClosed => (403, "Registration is closed", ASK),
+        Error::LoginRequired | Error::NotFound => (404, "There is no such page", LOOK_AGAIN),
+        Error::MethodNotAllowed(_) => (405, "That page cannot do this", USE_LINKS),
+        Error::TooLarge => (413, "That is too much", "Send a shorter form."),
+        Error::NotAForm => (415, "That is not a form", USE_LINKS),
+        Error::Throttled(_) => (429, "Too many tries", WAIT),
+        Error::Setting(..) | Error::System(_) | Error::Refused(_) => (500, "Something broke", TELL),
         Error::Database(_) | Error::Query(_) | Error::Busy(_) => {
-            page(app, visit, &UNAVAILABLE).with_additional_header("Retry-After", "5")
+            (503, "We cannot answer right now", SOON)
         }
-        Error::Setting(..) | Error::System(_) | Error::Refused(_) => page(app, visit, &BROKEN),
-    }
-}
-
-/// A page with those words.
-pub fn page(app: &App, visit: &mut Visit, words: &Words) -> Response {
-    page_with(app, visit, words, "")
-}
-
-fn page_with(app: &App, visit: &mut Visit, words: &Words, more: &str) -> Response {
-    let Words(status, title, text) = *words;
+    };
+    let seconds = if let Error::Throttled(wait) = error { wait.as_secs() + 1 } else { 5 };
     let content = html! {
         h1 { (title) }
-        p { (text) (more) }
-        p.actions { a.button.second href="/" { (HOME) } }
+        p {
+            (text)
+            @if status == 429 && seconds <= 90 { (seconds) " seconds." }
+            @else if status == 429 { (seconds.div_ceil(60)) " minutes." }
+        }
+        p.actions { a.button.second href="/" { "Go to the home page" } }
     };
-    layout::page(app, visit, title, &[content]).with_status_code(status)
-}
-
-fn in_words(seconds: u64) -> String {
-    match seconds {
-        0..=90 => format!(" {seconds} seconds."),
-        _ => format!(" {} minutes.", seconds.div_ceil(60)),
+    let response = layout::page(app, visit, title, &[content]).with_status_code(status);
+    match (status, error) {
+        (_, Error::MethodNotAllowed(allow)) => {
+            response.with_additional_header("Allow", allow.clone())
+        }
+        (429 | 503, _) => response.with_additional_header("Retry-After", seconds.to_string()),
+        _ => response,
     }
 }

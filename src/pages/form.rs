@@ -1,59 +1,77 @@
 //! What every form is made of: fields with a label and a message beside them, and a summary of
 //! what is wrong at the top.
+//!
+//! In: what was typed, but never a password, and what is wrong with it. Out: markup.
 
 use maud::{Markup, html};
 
+use crate::error::Error;
+use crate::http::form::Form;
+use crate::passwords::{MAX_BYTES, MIN_CHARS, NOT_CONFIRMED, Password};
+use crate::users::{MAX_EMAIL_BYTES, MAX_NAME_CHARS};
+
 const LOOK_AGAIN: &str = "Please look at these again:";
+const PASSWORD_HINT: &str = "At least 8 characters. A few uncommon words make a good one.";
 
-/// What is wrong with a form: the name of a field and a sentence about it.
-pub type Problems = Vec<(&'static str, String)>;
+/// One thing that is wrong with a form: the name of a field and a sentence about it.
+pub type Problem = (&'static str, String);
 
-/// One labelled field.
-#[derive(Default)]
-pub struct Field<'a> {
-    /// What the form calls it, and, after its form's prefix, the page.
-    pub name: &'static str,
-    /// What people call it.
-    pub label: &'a str,
-    /// `text`, `email` or `password`.
-    pub kind: &'a str,
-    /// What a password manager may put in (HTML Living Standard, 4.10.18.7).
-    pub autocomplete: &'a str,
-    /// What was typed before; never a password.
-    pub value: &'a str,
-    /// What to know before typing.
-    pub hint: Option<&'a str>,
-    /// The fewest characters that make sense.
-    pub min: Option<usize>,
-    /// The most characters that fit.
-    pub max: Option<usize>,
-}
-
-impl Field<'_> {
-    /// The field, with what is wrong with it, if anything.
-    pub fn render(&self, problems: &Problems) -> Markup {
-        let problem = problems.iter().find(|(name, _)| *name == self.name).map(|(_, text)| text);
-        let notes = [problem.map(|_| "-error"), self.hint.map(|_| "-hint")].into_iter().flatten();
-        let ids: Vec<_> = notes.map(|note| [self.name, note].concat()).collect();
-        html! {
-            div.field {
-                label for=(self.name) { (self.label) }
-                @if let Some(text) = self.hint { p.hint id={ (self.name) "-hint" } { (text) } }
-                @if let Some(text) = problem { p.problem id={ (self.name) "-error" } { (text) } }
-                input type=(self.kind) id=(self.name) name=(self.name)
-                    value=[(self.kind != "password").then_some(self.value)]
-                    autocomplete=(self.autocomplete) dir=[(self.kind == "text").then_some("auto")]
-                    minlength=[self.min] maxlength=[self.max]
-                    aria-invalid=[problem.map(|_| "true")]
-                    aria-describedby=[(!ids.is_empty()).then(|| ids.join(" "))]
-                    required;
-            }
+/// One field, with what is wrong with it, if anything. `autocomplete` is what a password manager
+/// may put in (HTML Living Standard, 4.10.18.7), from which the field's type and limits follow.
+pub fn field(
+    name: &str,
+    label: &str,
+    autocomplete: &str,
+    value: &str,
+    problems: &[Problem],
+) -> Markup {
+    let (kind, min, max) = match autocomplete {
+        "given-name" | "family-name" => ("text", None, Some(MAX_NAME_CHARS)),
+        "email" | "username" => ("email", None, Some(MAX_EMAIL_BYTES)),
+        "new-password" => ("password", Some(MIN_CHARS), Some(MAX_BYTES)),
+        _ => ("password", None, None),
+    };
+    // A new password has two fields; the first says what makes a good one.
+    let hint = (name == "password" && min.is_some()).then_some(PASSWORD_HINT);
+    let problem = problems.iter().find(|(field, _)| *field == name).map(|(_, text)| text);
+    let notes = [problem.map(|_| "-error"), hint.map(|_| "-hint")].into_iter().flatten();
+    let ids: Vec<_> = notes.map(|note| [name, note].concat()).collect();
+    html! {
+        div.field {
+            label for=(name) { (label) }
+            @if let Some(text) = hint { p.hint id={ (name) "-hint" } { (text) } }
+            @if let Some(text) = problem { p.problem id={ (name) "-error" } { (text) } }
+            input type=(kind) id=(name) name=(name)
+                value=[(kind != "password").then_some(value)]
+                autocomplete=(autocomplete) dir=[(kind == "text").then_some("auto")]
+                minlength=[min] maxlength=[max]
+                aria-invalid=[problem.map(|_| "true")]
+                aria-describedby=[(!ids.is_empty()).then(|| ids.join(" "))]
+                required;
         }
     }
 }
 
+/// The two fields for a new password.
+pub fn new_password_fields(problems: &[Problem]) -> [Markup; 2] {
+    [("password", "New password"), ("confirm", "New password again")]
+        .map(|(name, label)| field(name, label, "new-password", "", problems))
+}
+
+/// What was typed into them, and what is wrong with it, given what a guesser would know.
+///
+/// # Errors
+/// [`Error::BadRequest`] if one of them is missing.
+pub fn new_password(form: &Form, known: &[&str]) -> Result<(Password, Vec<Problem>), Error> {
+    let (typed, again) = (form.field("password")?, form.field("confirm")?);
+    let password = Password::typed(typed);
+    let weakness = password.weakness(known).map(|text| ("password", text));
+    let difference = (typed != again).then(|| ("confirm", NOT_CONFIRMED.to_owned()));
+    Ok((password, weakness.into_iter().chain(difference).collect()))
+}
+
 /// What is wrong, at the top of the page, each with a link to its field.
-pub fn summary(problems: &Problems) -> Markup {
+pub fn summary(problems: &[Problem]) -> Markup {
     html! {
         @if !problems.is_empty() {
             div.flash.alert role="alert" {
@@ -65,6 +83,6 @@ pub fn summary(problems: &Problems) -> Markup {
 }
 
 /// A page's title, which says first that something is wrong: a screen reader reads it first.
-pub fn title(name: &str, problems: &Problems) -> String {
-    if problems.is_empty() { name.to_owned() } else { format!("Error: {name}") }
+pub fn title(name: &str, problems: &[Problem]) -> String {
+    if problems.is_empty() { name.to_owned() } else { ["Error: ", name].concat() }
 }

@@ -1,12 +1,13 @@
 //! `/`: what this is, and where to go from here.
+//!
+//! In: a visitor. Out: one page for strangers, another for members.
 
 use maud::html;
 use rouille::{Request, Response};
 
 use super::layout;
-use crate::app::App;
-use crate::error::Error;
 use crate::visit::Visit;
+use crate::{App, Error};
 
 const OPEN: &str = "Behind this door are files for members. Make an account and you are in; \
      from then on, your email and password open it.";
@@ -16,10 +17,9 @@ const INSIDE: &str = "You are logged in. Everything of yours is on the secret pa
 
 /// `GET /`.
 pub fn show(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response, Error> {
-    let first_name = visit.user().map(|user| user.first_name.clone());
-    let content = if let Some(first_name) = &first_name {
-        html! {
-            h1 { "Hello, " (first_name) "!" }
+    let content = html! {
+        @if let Some(session) = &visit.member {
+            h1 { "Hello, " (session.user.first_name) "!" }
             p { (INSIDE) }
             ul.places {
                 li { a href="/secret#files" { "Files" } " for members" }
@@ -27,9 +27,7 @@ pub fn show(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response
                 li { a href="/secret#sessions" { "Sessions" } ", the browsers you are logged in with" }
             }
             p.actions { a.button href="/secret" { "Go to the secret page" } }
-        }
-    } else {
-        html! {
+        } @else {
             h1 { "Hello, Anonymous!" }
             p { (if app.is_open() { OPEN } else { CLOSED }) }
             p.actions {

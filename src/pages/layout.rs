@@ -1,16 +1,18 @@
 //! The shell of every page: header, navigation, flash messages.
+//!
+//! In: a title and pieces of content. Out: the whole page. It knows the visitor, so no handler
+//! passes a flag for that, and none can forget to.
 
 use maud::{DOCTYPE, Markup, html};
 use rouille::Response;
 
-use crate::app::App;
+use crate::App;
 use crate::endpoints::{ICON, STYLE};
 use crate::sessions::Flash;
-use crate::visit::{Visit, Visitor};
+use crate::visit::Visit;
 
 /// A page with that title and those pieces of content, and the messages that wait for its visitor.
 pub fn page(app: &App, visit: &mut Visit, title: &str, content: &[Markup]) -> Response {
-    let flashes = visit.take_flashes(app);
     let site = &app.config.site_name;
     let markup = html! {
         (DOCTYPE)
@@ -20,18 +22,23 @@ pub fn page(app: &App, visit: &mut Visit, title: &str, content: &[Markup]) -> Re
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · " (site) }
-                link rel="stylesheet" href=(STYLE.path);
-                link rel="icon" type="image/svg+xml" href=(ICON.path);
+                link rel="stylesheet" href=(*STYLE);
+                link rel="icon" type="image/svg+xml" href=(*ICON);
             }
             // The style sheet draws a door: closed for strangers, open for members.
-            body.member[visit.user().is_some()] {
+            body.member[visit.member.is_some()] {
                 a.skip href="#main" { "Skip to the content" }
                 header {
                     a.site href="/" { (site) }
                     (navigation(app, visit))
                 }
                 main #main tabindex="-1" {
-                    @for flash in &flashes { (message(flash)) }
+                    @for flash in visit.take_flashes(app) {
+                        @match flash {
+                            Flash::Notice(text) => p.flash.notice role="status" { (text) }
+                            Flash::Alert(text) => p.flash.alert role="alert" { (text) }
+                        }
+                    }
                     @for piece in content { (piece) }
                 }
             }
@@ -41,7 +48,7 @@ pub fn page(app: &App, visit: &mut Visit, title: &str, content: &[Markup]) -> Re
 }
 
 fn navigation(app: &App, visit: &Visit) -> Markup {
-    let is_stranger = matches!(visit.visitor, Visitor::Stranger);
+    let is_stranger = visit.is_known && visit.member.is_none();
     let links = [
         ("/", "Home", true),
         ("/secret", "Secret", true),
@@ -54,7 +61,7 @@ fn navigation(app: &App, visit: &Visit) -> Markup {
                 @for (path, text, _) in links.iter().filter(|(.., is_shown)| *is_shown) {
                     li { a href=(path) aria-current=[(visit.path == *path).then_some("page")] { (text) } }
                 }
-                @if visit.user().is_some() {
+                @if visit.member.is_some() {
                     li {
                         form method="post" action="/logout" {
                             button.quiet type="submit" { "Log out" }
@@ -63,12 +70,5 @@ fn navigation(app: &App, visit: &Visit) -> Markup {
                 }
             }
         }
-    }
-}
-
-fn message(flash: &Flash) -> Markup {
-    match flash {
-        Flash::Notice(text) => html! { p.flash.notice role="status" { (text) } },
-        Flash::Alert(text) => html! { p.flash.alert role="alert" { (text) } },
     }
 }

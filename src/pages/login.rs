@@ -1,49 +1,47 @@
 //! `/login` and `/logout`: coming back and leaving.
+//!
+//! In: an email and a password, and where the visitor wanted to go. Out: a login under a new id,
+//! or one message for every wrong pair, whichever half is wrong.
 
 use maud::html;
 use rouille::{Request, Response};
 
-use super::form::{Field, Problems, summary, title};
+use super::form::{Problem, field, summary, title};
 use super::layout;
-use crate::app::App;
 use crate::authentication::authenticate;
-use crate::error::Error;
 use crate::events::event;
-use crate::http::form::Form;
-use crate::http::next::ReturnPath;
+use crate::http::next::{self, ReturnPath};
 use crate::passwords::Password;
 use crate::sessions::Flash;
-use crate::users::MAX_EMAIL_BYTES;
 use crate::visit::Visit;
+use crate::{App, Error};
 
 /// Where members land who did not want to go anywhere else.
 pub const HOME: &str = "/secret";
 
-/// What a stranger is told who asked for a members' page.
-pub const LOGIN_REQUIRED: &str = "Please log in to see that page.";
-
+const LOGIN_REQUIRED: &str = "Please log in to see that page.";
 const LOGGED_OUT: &str = "You have been logged out.";
 const WRONG: &str = "Incorrect email or password.";
 
-/// The same for browsers that bring no cookie. Most are merely new here; the others would go in
-/// circles without a word, since no message can wait for them.
+/// What is said instead of the first to browsers that bring no cookie. Most are merely new here; the
+/// others would go in circles without a word, since no message can wait for them.
 const NO_COOKIE: &str = "Please log in to see that page. If you have just done so, your browser \
      blocks cookies: allow them for this site, then log in again.";
 
 /// `GET /login`.
 pub fn form(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
-    let query = form_urlencoded::parse(request.raw_query_string().as_bytes());
-    let next = query.into_iter().find(|(name, _)| name == "next").map(|(_, value)| value);
-    let next = next.and_then(|next| return_path(app, &next));
-    if visit.user().is_some() {
+    let mut query = form_urlencoded::parse(request.raw_query_string().as_bytes());
+    let next = query.find(|(name, _)| name == "next");
+    let next = next.and_then(|(_, next)| return_path(app, &next));
+    if visit.member.is_some() {
         return Ok(redirect(next.as_ref()));
     }
-    Ok(page(app, visit, "", next.as_ref(), &Problems::new()))
+    Ok(page(app, visit, "", next.as_ref(), &[]))
 }
 
 /// `POST /login`.
 pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
-    let form = Form::read(request, app.config.limits.max_body_bytes)?;
+    let form = app.form(request)?;
     let email = form.field("email")?.trim();
     let password = Password::typed(form.field("password")?);
     let next = form.optional("next").and_then(|next| return_path(app, next));
@@ -58,12 +56,17 @@ pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Respons
 
 /// `POST /logout`.
 pub fn log_out(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response, Error> {
-    if let Some(email) = visit.user().map(|user| user.email.clone()) {
-        visit.log_out(app)?;
-        event("logout", visit.ip, &[("email", &email)]);
-        visit.flash(app, Flash::Notice(LOGGED_OUT.to_owned()))?;
-    }
-    Ok(Response::redirect_303("/"))
+    let Some(session) = visit.log_out(app)? else { return Ok(Response::redirect_303("/")) };
+    event("logout", visit.ip, &[("email", &session.user.email)]);
+    visit.redirect(app, "/", Flash::Notice(LOGGED_OUT.to_owned()))
+}
+
+/// Sends a stranger who asked for what is for members to log in first.
+pub fn lead_here(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
+    // Only a page can be come back to; a form would have to be sent again.
+    let is_page = matches!(request.method(), "GET" | "HEAD");
+    let login = if is_page { next::login_url(request.raw_url()) } else { "/login".to_owned() };
+    visit.redirect(app, &login, Flash::Alert(LOGIN_REQUIRED.to_owned()))
 }
 
 fn return_path(app: &App, next: &str) -> Option<ReturnPath> {
@@ -79,20 +82,17 @@ fn page(
     visit: &mut Visit,
     email: &str,
     next: Option<&ReturnPath>,
-    problems: &Problems,
+    problems: &[Problem],
 ) -> Response {
-    // Which half was wrong is not said, so no field is marked.
-    let none = Problems::new();
     let content = html! {
-        @if next.is_some() && !visit.has_cookie { p.flash { (NO_COOKIE) } }
+        @if next.is_some() && visit.session.is_none() { p.flash { (NO_COOKIE) } }
         (summary(problems))
         h1 { "Log in" }
         form method="post" action="/login" {
             @if let Some(next) = next { input type="hidden" name="next" value=(next.as_str()); }
-            (Field { name: "email", label: "Email", kind: "email", autocomplete: "username",
-                value: email, max: Some(MAX_EMAIL_BYTES), ..Field::default() }.render(&none))
-            (Field { name: "password", label: "Password", kind: "password",
-                autocomplete: "current-password", ..Field::default() }.render(&none))
+            // Which half was wrong is not said, so no field is marked.
+            (field("email", "Email", "username", email, &[]))
+            (field("password", "Password", "current-password", "", &[]))
             p.check {
                 input type="checkbox" id="remember" name="remember" value="yes";
                 label for="remember" { "Remember me" }

@@ -1,5 +1,7 @@
-//! The pages: each file has its words, its handlers and its markup. No HTML is made anywhere else.
-//! Maud escapes every value, so what people type stays text.
+//! The pages: each file has its words, its handlers and its markup.
+//!
+//! In: a visitor and a request. Out: a page or a redirect. No HTML is made anywhere else, and maud
+//! escapes every value, so what people type stays text.
 
 pub mod error;
 mod form;

@@ -1,4 +1,7 @@
 //! `/secret`: the members' files, the password, and where one is logged in.
+//!
+//! In: a [`Session`], so strangers never get here. Out: the page, a file, or a redirect back to the
+//! page. It is the one most asked for, so its pieces are handed on and not copied together.
 
 use std::time::SystemTime;
 
@@ -6,19 +9,17 @@ use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rouille::{Request, Response, ResponseBody};
 
-use super::form::{Field, Problems, summary, title};
-use super::{layout, login, register};
-use crate::app::App;
+use super::form::{Problem, field, new_password, new_password_fields, summary, title};
+use super::{layout, login};
 use crate::authentication::authenticate;
-use crate::error::Error;
 use crate::events::event;
 use crate::files::{self, CHEAT_SHEET};
-use crate::http::form::Form;
 use crate::http::headers;
 use crate::passwords::Password;
 use crate::sessions::{Flash, Listed, Session, Which};
 use crate::users;
 use crate::visit::Visit;
+use crate::{App, Error};
 
 const PASSWORD_CHANGED: &str = "Your password was changed. Every other session was ended.";
 const WRONG_PASSWORD: &str = "That is not your current password.";
@@ -35,7 +36,7 @@ pub fn show(
     _: &Request,
     session: &Session,
 ) -> Result<Response, Error> {
-    page(app, visit, session, &Problems::new())
+    page(app, visit, session, &[])
 }
 
 /// `GET /download/{name}`.
@@ -57,12 +58,11 @@ pub fn change_password(
     request: &Request,
     session: &Session,
 ) -> Result<Response, Error> {
-    let form = Form::read(request, app.config.limits.max_body_bytes)?;
+    let form = app.form(request)?;
     let current = Password::typed(form.field("current_password")?);
-    let password = Password::typed(form.field("password")?);
     let user = &session.user;
-    let known = [&*user.first_name, &*user.last_name, &*user.email];
-    let mut problems = register::password_problems(&form, &password, &known)?;
+    let (password, mut problems) =
+        new_password(&form, &[&user.first_name, &user.last_name, &user.email])?;
     if authenticate(app, &user.email, &current, visit.ip)?.is_none() {
         problems.insert(0, ("current_password", WRONG_PASSWORD.to_owned()));
     }
@@ -74,8 +74,7 @@ pub fn change_password(
     app.sessions.forget(user.uid, &ended);
     event("password-changed", visit.ip, &[("email", &user.email)]);
     visit.log_in(app, (**user).clone(), false)?;
-    visit.flash(app, Flash::Notice(PASSWORD_CHANGED.to_owned()))?;
-    Ok(Response::redirect_303(login::HOME))
+    visit.redirect(app, login::HOME, Flash::Notice(PASSWORD_CHANGED.to_owned()))
 }
 
 /// `POST /sessions/end`.
@@ -85,31 +84,29 @@ pub fn end_session(
     request: &Request,
     session: &Session,
 ) -> Result<Response, Error> {
-    let form = Form::read(request, app.config.limits.max_body_bytes)?;
-    let (which, done) = match form.field("session")? {
-        "others" => (Which::AllBut(session.number), OTHERS_ENDED),
-        number => {
-            let number = number.parse();
-            let cause = "field \"session\" is neither a number nor \"others\"";
-            (Which::Only(number.map_err(|_| Error::BadRequest(cause.to_owned()))?), SESSION_ENDED)
-        }
+    let form = app.form(request)?;
+    let wanted = form.field("session")?;
+    let which = match wanted.parse() {
+        Ok(number) => Which::Only(number),
+        Err(_) if wanted == "others" => Which::AllBut(session.number),
+        Err(_) => return Err(Error::BadRequest(format!("field \"session\" is {wanted:?}"))),
     };
     let ended = app.sessions.end(session.user.uid, which)?;
     let count = ended.to_string();
     event("sessions-ended", visit.ip, &[("email", &session.user.email), ("count", &count)]);
     let flash = match which {
         Which::Only(_) if ended == 0 => Flash::Alert(NO_SUCH_SESSION.to_owned()),
-        _ => Flash::Notice(done.to_owned()),
+        Which::Only(_) => Flash::Notice(SESSION_ENDED.to_owned()),
+        _ => Flash::Notice(OTHERS_ENDED.to_owned()),
     };
-    visit.flash(app, flash)?;
-    Ok(Response::redirect_303(login::HOME))
+    visit.redirect(app, login::HOME, flash)
 }
 
 fn page(
     app: &App,
     visit: &mut Visit,
     session: &Session,
-    problems: &Problems,
+    problems: &[Problem],
 ) -> Result<Response, Error> {
     let files = match &app.config.files {
         Some(folder) => files::list(folder)?,
@@ -143,7 +140,7 @@ fn file_list(files: &[(String, u64)]) -> Markup {
     }
 }
 
-fn password_form(session: &Session, problems: &Problems) -> Markup {
+fn password_form(session: &Session, problems: &[Problem]) -> Markup {
     html! {
         section aria-labelledby="change-password" {
             h2 #change-password { "Password" }
@@ -151,9 +148,8 @@ fn password_form(session: &Session, problems: &Problems) -> Markup {
                 // Tells password managers whose password this is.
                 input type="email" name="username" value=(session.user.email)
                     autocomplete="username" hidden;
-                (Field { name: "current_password", label: "Current password", kind: "password",
-                    autocomplete: "current-password", ..Field::default() }.render(problems))
-                @for field in register::password_fields(problems) { (field) }
+                (field("current_password", "Current password", "current-password", "", problems))
+                @for field in new_password_fields(problems) { (field) }
                 button type="submit" { "Change password" }
             }
         }
@@ -214,7 +210,7 @@ fn size(bytes: u64) -> Markup {
 
 /// What people call a browser that calls itself `user_agent`. Browsers name those they are like,
 /// too, so the order matters.
-fn browser(user_agent: &str) -> String {
+fn browser(user_agent: &str) -> Markup {
     let first = |names: &[(&str, &'static str)]| {
         names.iter().find(|(sign, _)| user_agent.contains(sign)).map(|(_, name)| *name)
     };
@@ -238,10 +234,10 @@ fn browser(user_agent: &str) -> String {
         ("CrOS", "ChromeOS"),
         ("Linux", "Linux"),
     ]);
-    match (browser, system) {
-        (Some(browser), Some(system)) => [browser, " on ", system].concat(),
-        (Some(name), None) => name.to_owned(),
-        (None, Some(system)) => ["A browser on ", system].concat(),
-        (None, None) => "An unknown browser".to_owned(),
+    html! {
+        @match system {
+            Some(system) => { (browser.unwrap_or("A browser")) " on " (system) }
+            None => { (browser.unwrap_or("An unknown browser")) }
+        }
     }
 }
