@@ -53,6 +53,10 @@ impl Target {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(PATIENCE);
         }
+        // Nothing says that a machine is gone but that it stops confirming what was sent.
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(PATIENCE);
+        }
         if config.get_application_name().is_none() {
             config.application_name("doorward");
         }
