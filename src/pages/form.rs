@@ -1,7 +1,7 @@
 //! What every form is made of: fields with a label and a message beside them, and a summary of
 //! what is wrong at the top.
 //!
-//! In: what was typed, but never a password, and what is wrong with it. Out: markup.
+//! In: what was typed and what is wrong with it. Out: markup, in which no password ever stands.
 
 use maud::{Markup, html};
 
@@ -10,7 +10,7 @@ use crate::http::form::Form;
 use crate::passwords::{MAX_BYTES, MIN_CHARS, NOT_CONFIRMED, Password};
 use crate::users::{MAX_EMAIL_BYTES, MAX_NAME_CHARS};
 
-const LOOK_AGAIN: &str = "Please look at these again:";
+const FIELDS_WRONG: &str = "Please look at these again:";
 const PASSWORD_HINT: &str = "At least 8 characters. A few uncommon words make a good one.";
 
 /// One thing that is wrong with a form: the name of a field and a sentence about it.
@@ -26,10 +26,11 @@ pub fn field(
     problems: &[Problem],
 ) -> Markup {
     let (kind, min, max) = match autocomplete {
-        "given-name" | "family-name" => ("text", None, Some(MAX_NAME_CHARS)),
         "email" | "username" => ("email", None, Some(MAX_EMAIL_BYTES)),
-        "new-password" => ("password", Some(MIN_CHARS), Some(MAX_BYTES)),
-        _ => ("password", None, None),
+        "current-password" => ("password", None, None),
+        // One more than fits: a password that the browser cuts there is refused, not taken.
+        "new-password" => ("password", Some(MIN_CHARS), Some(MAX_BYTES + 1)),
+        _ => ("text", None, Some(MAX_NAME_CHARS)),
     };
     // A new password has two fields; the first says what makes a good one.
     let hint = (name == "password" && min.is_some()).then_some(PASSWORD_HINT);
@@ -75,7 +76,7 @@ pub fn summary(problems: &[Problem]) -> Markup {
     html! {
         @if !problems.is_empty() {
             div.flash.alert role="alert" {
-                @if problems.len() > 1 { p { (LOOK_AGAIN) } }
+                @if problems.len() > 1 { p { (FIELDS_WRONG) } }
                 ul { @for (name, text) in problems { li { a href={ "#" (name) } { (text) } } } }
             }
         }
