@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::events::event;
 use crate::http::form::Form;
 use crate::http::{cross_origin, headers};
-use crate::pages::{error, index, login, register, secret};
+use crate::pages::{self, index, login, register, secret};
 use crate::passwords::Passwords;
 use crate::sessions::{Session, Sessions};
 use crate::throttle::Throttle;
@@ -37,7 +37,7 @@ pub struct App {
 
 /// Who may come to a handler, and the handler.
 enum Handler {
-    /// Anybody, and nobody is looked up: it works without a database.
+    /// Anybody, and nobody is looked up.
     Open(fn(&App, &Request) -> Result<Response, Error>),
     /// Anybody, looked up.
     Anybody(fn(&App, &mut Visit, &Request) -> Result<Response, Error>),
@@ -54,9 +54,9 @@ const POST: &str = "POST";
 /// Every route. A path that ends in a star stands for all that begin like it.
 const ROUTES: &[(&str, &str, Handler)] = &[
     (GET, "/", Anybody(index::show)),
-    (GET, "/register", Anybody(register::form)),
+    (GET, "/register", Anybody(register::show)),
     (POST, "/register", Anybody(register::submit)),
-    (GET, "/login", Anybody(login::form)),
+    (GET, "/login", Anybody(login::show)),
     (POST, "/login", Anybody(login::submit)),
     (POST, "/logout", Anybody(login::log_out)),
     (GET, "/secret", Members(secret::show)),
@@ -90,12 +90,13 @@ impl App {
         self.guarded(request, || self.answer(request))
     }
 
-    /// Answers with whatever `answer` returns, or with a 500 page if it panics.
+    /// Answers with whatever `answer` returns, or with a 500 page if it panics, and adds the headers.
+    /// Public for tests, which pass a panic.
     #[doc(hidden)]
     pub fn guarded(&self, request: &Request, answer: impl FnOnce() -> Response) -> Response {
         let mut response = catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
             let error = Error::System("a handler panicked".to_owned());
-            error::page(self, &mut Visit::new(self, request), &error)
+            pages::error::page(self, &mut Visit::new(self, request), &error)
         });
         headers::secure(&mut response, self.is_https(request));
         response
@@ -107,7 +108,7 @@ impl App {
     }
 
     /// Whether strangers may make an account.
-    pub(crate) fn is_open(&self) -> bool {
+    pub(crate) fn may_register(&self) -> bool {
         self.config.registration == Registration::Open
     }
 
@@ -154,18 +155,23 @@ impl App {
         let path = visit.path.escape_debug();
         match error {
             Error::CrossSite => event("cross-site-refused", visit.ip, &[("path", visit.path)]),
-            Error::Setting(..) | Error::Database(_) | Error::Query(_) | Error::System(_) => {
+            Error::Busy(_) => log::warn!("{} {path}: {error}", request.method()),
+            Error::Setting(..)
+            | Error::Database(_)
+            | Error::Query(_)
+            | Error::System(_)
+            | Error::Refused(_) => {
                 log::error!("{} {path}: {error}", request.method());
-                return error::page(self, visit, error);
+                return pages::error::page(self, visit, error);
             }
             _ => log::debug!("{} {path}: {error}", request.method()),
         }
-        // A route that does not exist looked nobody up. If that fails, the page does without; if it
-        // did already, for lack of a turn, the visitor has waited long enough.
-        if !visit.is_known && !matches!(error, Error::Busy(_)) {
+        // On an unknown path nobody was looked up yet: try, for the menu, and do without if it fails.
+        // Not after `Busy`: the visitor has waited already.
+        if !visit.looked_up && !matches!(error, Error::Busy(_)) {
             let _ = visit.identify(self);
         }
-        error::page(self, visit, error)
+        pages::error::page(self, visit, error)
     }
 }
 
@@ -184,7 +190,7 @@ fn find(method: &str, path: &str) -> Result<&'static Handler, Error> {
     Err(if allow.is_empty() { Error::NotFound } else { Error::MethodNotAllowed(allow.join(", ")) })
 }
 
-/// Sweeps until the sessions are gone.
+/// Sweeps until the [`App`] is dropped.
 fn sweep_in_background(sessions: &Arc<Sessions>) {
     let sessions = Arc::downgrade(sessions);
     thread::spawn(move || {

@@ -33,6 +33,8 @@ pub fn authenticate(
     outcome
 }
 
+/// Whose email and password these are. A hash of lower cost than new ones is replaced on the way,
+/// which takes a second turn in line.
 fn verify(app: &App, email: &str, password: &Password) -> Result<Option<User>, Error> {
     let found = users::find(&app.database, email)?;
     let hash = found.as_ref().map(|(_, hash)| hash);

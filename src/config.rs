@@ -20,7 +20,7 @@ pub const MOST_HEADERS: usize = 128;
 #[derive(Clone, Args)]
 pub struct Config {
     /// The database: `postgres://user:password@host/name`, or `host=… user=… dbname=…`
-    // Hidden in --help and parsed later, because clap would print the password in it.
+    // Its value is hidden in --help, and parsed later, because clap would print the password in it.
     #[arg(long, hide_env_values = true, value_name = "URL", default_value = "")]
     pub database_url: String,
 

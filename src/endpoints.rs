@@ -1,6 +1,6 @@
 //! Answers that are not pages: for reverse proxies, for monitors, and what pages are made of.
 //!
-//! In: requests, which need no database but where they ask about one. Out: answers without HTML.
+//! In: requests. Out: answers without HTML, unless an error makes them a page as everywhere.
 
 use std::sync::LazyLock;
 

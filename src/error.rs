@@ -1,8 +1,8 @@
 //! What can go wrong, in one enum, for every part of the program.
 //!
 //! In: what a library or a part of ours says. Out: one line for the log; for the visitor,
-//! [`App`](crate::App) alone turns errors into responses. Expected outcomes (a wrong password, an
-//! expired session) are values, not errors.
+//! [`App`](crate::App) alone turns errors into responses. What a form may well say (a wrong password,
+//! an email that is taken) is a value, not an error.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub enum Error {
     /// A setting that cannot be used: its name and what is wrong with it.
     Setting(&'static str, String),
-    /// The database is away: the whole cause, for the log.
+    /// The database is away, or all connections to it are taken: the whole cause, for the log.
     Database(String),
     /// The database refused a statement, or went away during it.
     Query(postgres::Error),

@@ -3,30 +3,31 @@
 //!
 //! # The way of a request
 //!
-//! One direction, no back and forth; the modules below stand in this order.
+//! It goes one way, without back and forth.
 //!
 //! 1. [`http::listener`] reads it off a socket, in a thread of its own, within its limits.
 //! 2. [`App::handle`] asks whether another site is behind it, finds it in the route table, looks
 //!    the visitor up, and turns strangers away from what is for members.
 //! 3. A handler in `pages/` (or `endpoints.rs`, for what is no page) reads the form, makes one
-//!    decision, and answers with markup.
-//! 4. For that it asks [`authentication`], [`users`], [`sessions`], [`passwords`] and
-//!    [`throttle`], which know nothing of HTTP.
+//!    decision, and answers: markup, a file, or a redirect with a message for the next page.
+//! 4. For that it asks [`authentication`], [`users`], [`sessions`], [`passwords`], [`throttle`] and
+//!    `files`, which know nothing of HTTP.
 //! 5. Back in [`App::handle`], the answer gets its cookie and headers; an [`Error`], from however
-//!    deep, becomes a page there and nowhere else.
+//!    deep, becomes a page or the way to the login there and nowhere else.
 //! 6. The listener writes it.
 //!
 //! # Invariants
 //!
-//! - No SQL outside `users.rs` and `sessions/`, but for what `doorward check` asks of the server
-//!   itself, in `check.rs`. No HTML outside `pages/`. No `Set-Cookie` outside `http/cookies.rs`.
+//! - No SQL outside `users.rs` and `sessions/`, but for what `doorward check` asks about server and
+//!   migrations, in `check.rs`. No HTML outside `pages/`. No `Set-Cookie` outside `http/cookies.rs`.
 //! - `users`, `sessions`, `passwords` and `throttle` never see a request or a response; `http/`
 //!   never sees a user.
-//! - A handler for members is given a [`Session`](sessions::Session); only the route table has
-//!   one to give. Being logged in is a type, not an `if`.
-//! - What is expected, such as a wrong password, is a value. What is broken is an [`Error`]. A
-//!   database that does not answer is never taken for a "no".
-//! - Secrets (session ids, passwords, hashes) are types of their own that cannot be printed.
+//! - A handler for members takes a [`Session`](sessions::Session), which the route table passes, or
+//!   turns the visitor away. What is for members alone cannot forget to ask.
+//! - What a form may well say, such as a wrong password, is a value. Whatever keeps a handler from
+//!   its usual answer is an [`Error`]. A database that does not answer is never taken for a "no".
+//! - Secrets (session ids, passwords, hashes) are types of their own that cannot be printed, from
+//!   the moment they are read out of a form or a row.
 //! - The listener hands requests on just as tests make them, through
 //!   [`Request::fake_http_from`](rouille::Request::fake_http_from): what passes in a test is what
 //!   runs.

@@ -1,8 +1,8 @@
 //! Who has tried too often.
 //!
 //! In: emails and addresses. Out: go on, or [`Error::Throttled`] with the time to wait. Counts are
-//! kept for a pair of email and network and for a network, never for an email alone: no visitor
-//! can lock another out.
+//! kept for a pair of email and network and for a network, never for an email alone: nobody can
+//! lock out a visitor from another network.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -91,7 +91,7 @@ impl Throttle {
             .sum()
     }
 
-    /// Counts a registration.
+    /// Counts a try to register, whatever becomes of it.
     ///
     /// # Errors
     /// [`Error::Throttled`] if there were too many from this network.

@@ -1,4 +1,4 @@
-//! The users table: every query on it, and which names and emails may stand in it.
+//! The users table: the queries on it, and which names and emails may stand in it.
 //!
 //! In: names and emails that [`problems`] finds nothing wrong with, and hashes. Out: [`User`]s.
 //! Never sees a password, a request or a response.
@@ -43,7 +43,8 @@ impl User {
         [&*self.first_name, " ", &*self.last_name].concat()
     }
 
-    /// The user in a row with the columns uid, `first_name`, `last_name` and email.
+    /// The user in a row with the columns uid, `first_name`, `last_name` and email. The queries here
+    /// select them, and so does the one in `sessions/table.rs` that brings a session's user along.
     pub(crate) fn from_row(row: &Row) -> User {
         User {
             uid: row.get("uid"),
@@ -104,7 +105,8 @@ pub fn list(database: &Database) -> Result<Vec<(User, std::time::SystemTime)>, E
     Ok(rows.iter().map(|row| (User::from_row(row), row.get("created_at"))).collect())
 }
 
-/// Changes a password and ends all the user's sessions, both or neither. What they were.
+/// Changes a password and ends all the user's sessions, both or neither. What they were, for
+/// [`Sessions::forget`](crate::sessions::Sessions::forget).
 pub fn set_password(
     database: &Database,
     uid: i64,

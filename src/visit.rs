@@ -1,7 +1,7 @@
 //! One visitor, for the length of one request: who it is, and what to tell it.
 //!
 //! In: a request. Out: a member or a stranger, and at the end the cookie that goes with the answer.
-//! Here requests meet sessions, so that neither `http/` nor `sessions` need know of the other.
+//! Here requests meet sessions; of them, `http/` knows no more than the id in the cookie.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,10 +22,11 @@ pub struct Visit<'a> {
     pub ip: IpAddr,
     /// The path asked for, without its query.
     pub path: &'a str,
-    /// The session of the cookie, of whatever worth. `None` without a cookie of ours.
-    pub session: Option<IdHash>,
-    /// Whether anybody looked who it is: a broken database may have been in the way.
-    pub is_known: bool,
+    /// The session of the cookie, of whatever worth: a member's, a stranger's, or long ended. `None`
+    /// without a cookie of ours.
+    pub id_hash: Option<IdHash>,
+    /// Whether it was found out who it is: a broken database may be in the way.
+    pub looked_up: bool,
     /// The login that the visitor has. `None` for strangers, and while nobody looked.
     pub member: Option<Session>,
     request: &'a Request,
@@ -39,8 +40,8 @@ impl<'a> Visit<'a> {
         Visit {
             ip: request.remote_addr().ip().to_canonical(),
             path: request.raw_url().split('?').next().unwrap_or_default(),
-            session: cookies::read(request, app.is_https(request)).map(|id| id.hash()),
-            is_known: false,
+            id_hash: cookies::read(request, app.is_https(request)).map(|id| id.hash()),
+            looked_up: false,
             member: None,
             request,
             issued: None,
@@ -52,8 +53,8 @@ impl<'a> Visit<'a> {
     /// # Errors
     /// [`Error::Database`] if that cannot be known now.
     pub fn identify(&mut self, app: &App) -> Result<(), Error> {
-        self.member = self.session.map_or(Ok(None), |id| app.sessions.find(&id))?;
-        self.is_known = true;
+        self.member = self.id_hash.map_or(Ok(None), |id| app.sessions.find(&id))?;
+        self.looked_up = true;
         Ok(())
     }
 
@@ -65,7 +66,7 @@ impl<'a> Visit<'a> {
         let user_agent = self.request.header("User-Agent").unwrap_or_default();
         let user_agent = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)];
         let login = Login { remember, user_agent, ip: self.ip };
-        let begun = app.sessions.begin(user, login, self.session.as_ref())?;
+        let begun = app.sessions.begin(user, login, self.id_hash.as_ref())?;
         let id = begun.ok_or(Error::LoginRequired)?;
         self.issue(id, remember.then_some(app.config.session_remembered));
         self.identify(app)
@@ -76,14 +77,14 @@ impl<'a> Visit<'a> {
         if let Some(Session { number, user }) = &self.member {
             app.sessions.end(user.uid, Which::Only(*number))?;
         }
-        self.session = None;
+        self.id_hash = None;
         Ok(self.member.take())
     }
 
     /// Sends the visitor to a page, with a message for the next page that it sees. A stranger
     /// without a session gets one for it.
     pub fn redirect(&mut self, app: &App, to: &str, flash: Flash) -> Result<Response, Error> {
-        if !self.session.is_some_and(|id| app.sessions.flash(&id, flash.clone())) {
+        if !self.id_hash.is_some_and(|id| app.sessions.flash(&id, flash.clone())) {
             self.issue(app.sessions.begin_stranger(flash)?, None);
         }
         Ok(Response::redirect_303(to.to_owned()))
@@ -92,7 +93,7 @@ impl<'a> Visit<'a> {
     /// The messages that wait for this visitor; each is given once. HEAD shows nobody anything,
     /// so it takes none.
     pub fn take_flashes(&mut self, app: &App) -> Vec<Flash> {
-        match &self.session {
+        match &self.id_hash {
             Some(id) if self.request.method() != "HEAD" => app.sessions.take_flashes(id),
             _ => Vec::new(),
         }
@@ -106,7 +107,7 @@ impl<'a> Visit<'a> {
     }
 
     fn issue(&mut self, id: SessionId, max_age: Option<Duration>) {
-        self.session = Some(id.hash());
+        self.id_hash = Some(id.hash());
         self.issued = Some((id, max_age));
     }
 }

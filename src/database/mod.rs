@@ -1,6 +1,6 @@
 //! The way to PostgreSQL: a pool of connections, each with its prepared statements.
 //!
-//! In: SQL from `users.rs` and `sessions/`, which hold every query. Out: rows, or
+//! In: SQL from `users.rs` and `sessions/`, which hold nearly every query. Out: rows, or
 //! [`Error::Database`] or [`Error::Query`], never a "no"; a visitor sees a 503 page.
 
 use std::collections::HashMap;
@@ -93,6 +93,7 @@ impl Database {
     /// A connection and the statement for `sql`, prepared once on each.
     fn prepared(&self, sql: &'static str) -> Result<(Connection, Statement), Error> {
         let mut connection = self.connection()?;
+        // Out and back in, because looking and preparing both want the connection.
         let mut known: Prepared =
             Connection::extensions_mut(&mut connection).remove().unwrap_or_default();
         let statement = match known.entry(sql) {

@@ -19,7 +19,12 @@ pub fn is_trusted(address: SocketAddr, proxies: &[IpNet]) -> bool {
 ///
 /// A trusted proxy vouches for the address before it. So the addresses are read from the last, up
 /// to the first that is no trusted proxy: what stands before may be made up.
-pub fn request(mut head: Head, body: Vec<u8>, peer: SocketAddr, proxies: &[IpNet]) -> Request {
+pub fn build_request(
+    mut head: Head,
+    body: Vec<u8>,
+    peer: SocketAddr,
+    proxies: &[IpNet],
+) -> Request {
     let mut take = |name| {
         let lines = head.headers.extract_if(.., |(known, _)| known.eq_ignore_ascii_case(name));
         lines.map(|(_, value)| value).collect::<Vec<_>>().join(",")
@@ -35,6 +40,7 @@ pub fn request(mut head: Head, body: Vec<u8>, peer: SocketAddr, proxies: &[IpNet
     let says_https =
         schemes.rsplit(',').next().is_some_and(|s| s.trim().eq_ignore_ascii_case("https"));
     let is_https = says_https && is_trusted(peer, proxies);
+    // "Fake" is rouille's word for what its own server did not read.
     let build = if is_https { Request::fake_https_from } else { Request::fake_http_from };
     build(sender, head.method, head.target, head.headers, body)
 }

@@ -27,6 +27,7 @@ const ALWAYS: [(&str, &str); 7] = [
 /// every page depends on who asks.
 pub fn secure(response: &mut Response, https: bool) {
     let headers = &mut response.headers;
+    // Room for all at once: growing takes a lock, for which thousands of threads would wait.
     let mut own = std::mem::replace(headers, Vec::with_capacity(2 * ALWAYS.len()));
     headers.append(&mut own);
     headers.extend(ALWAYS.map(|(name, value)| (name.into(), value.into())));

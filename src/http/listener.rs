@@ -18,7 +18,7 @@ use rouille::{Request, Response};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
-use super::forwarded::{is_trusted, request};
+use super::forwarded::{build_request, is_trusted};
 use super::headers;
 use super::read::{Incoming, word};
 use super::write::{Framing, close, send};
@@ -152,7 +152,7 @@ impl Server {
             let response = match incoming.request() {
                 Ok((head, body)) => {
                     framing = head.framing;
-                    let request = request(head, body, *peer, &self.trusted_proxies);
+                    let request = build_request(head, body, *peer, &self.trusted_proxies);
                     sender = *request.remote_addr();
                     (self.handle)(&request)
                 }

@@ -1,4 +1,6 @@
-//! What is HTTP and nothing else. Nothing in here knows a user.
+//! What is HTTP and nothing else.
+//!
+//! In: bytes and requests. Out: requests and responses. Nothing in here knows a user.
 
 pub(crate) mod cookies;
 pub(crate) mod cross_origin;

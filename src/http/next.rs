@@ -5,7 +5,7 @@
 use form_urlencoded::byte_serialize;
 use url::Url;
 
-/// The longest path and query that a login leads back to. Encoded three bytes for one, it still fits
+/// The longest path and query that [`login_url`] writes. Encoded three bytes for one, it still fits
 /// into one header and one request line of any server.
 const MAX_BYTES: usize = 2000;
 

@@ -17,7 +17,8 @@ use crate::config::{Limits, MOST_HEADERS};
 /// How much one read asks for: nearly always more than the whole request.
 const READ_BYTES: usize = 4096;
 
-/// The receiving side of one connection.
+/// The receiving side of one connection. (`{ self.stream }` below is a copy of the reference, because
+/// reading wants one that it can change.)
 pub struct Incoming<'a> {
     stream: &'a TcpStream,
     limits: &'a Limits,

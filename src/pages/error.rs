@@ -27,8 +27,10 @@ pub fn page(app: &App, visit: &mut Visit, error: &Error) -> Response {
         Error::BadRequest(_) => (400, "That did not arrive whole", ONCE_MORE),
         Error::CrossSite => (403, "That came from another site", DO_IT_HERE),
         Error::RegistrationClosed => (403, "Registration is closed", ASK),
+        // `App` leads who must log in to the login page before.
         Error::LoginRequired | Error::NotFound => (404, "There is no such page", LOOK_AGAIN),
         Error::MethodNotAllowed(_) => (405, "That page cannot do this", USE_LINKS),
+        // Behind our own listener, which has the same limit, nothing gets here.
         Error::TooLarge => (413, "That is too much", "Send a shorter form."),
         Error::NotAForm => (415, "That is not a form", USE_LINKS),
         Error::Throttled(_) => (429, "Too many tries", WAIT),

@@ -29,10 +29,10 @@ pub fn show(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response
             p.actions { a.button href="/secret" { "Go to the secret page" } }
         } @else {
             h1 { "Hello, Anonymous!" }
-            p { (if app.is_open() { OPEN } else { CLOSED }) }
+            p { (if app.may_register() { OPEN } else { CLOSED }) }
             p.actions {
-                @if app.is_open() { a.button href="/register" { "Register" } }
-                a.button.second[app.is_open()] href="/login" { "Log in" }
+                @if app.may_register() { a.button href="/register" { "Register" } }
+                a.button.second[app.may_register()] href="/login" { "Log in" }
             }
         }
     };

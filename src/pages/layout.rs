@@ -48,11 +48,11 @@ pub fn page(app: &App, visit: &mut Visit, title: &str, content: &[Markup]) -> Re
 }
 
 fn navigation(app: &App, visit: &Visit) -> Markup {
-    let is_stranger = visit.is_known && visit.member.is_none();
+    let is_stranger = visit.looked_up && visit.member.is_none();
     let links = [
         ("/", "Home", true),
         ("/secret", "Secret", true),
-        ("/register", "Register", is_stranger && app.is_open()),
+        ("/register", "Register", is_stranger && app.may_register()),
         ("/login", "Log in", is_stranger),
     ];
     html! {

@@ -17,19 +17,19 @@ use crate::visit::Visit;
 use crate::{App, Error};
 
 /// Where members land who did not want to go anywhere else.
-pub const HOME: &str = "/secret";
+pub const AFTER_LOGIN: &str = "/secret";
 
 const LOGIN_REQUIRED: &str = "Please log in to see that page.";
 const LOGGED_OUT: &str = "You have been logged out.";
 const WRONG: &str = "Incorrect email or password.";
 
-/// What is said instead of the first to browsers that bring no cookie. Most are merely new here; the
-/// others would go in circles without a word, since no message can wait for them.
+/// Said to browsers that were sent here and bring no cookie, so that no message waits for them. Most
+/// are merely new; the others block cookies, and would go in circles without a word.
 const NO_COOKIE: &str = "Please log in to see that page. If you have just done so, your browser \
      blocks cookies: allow them for this site, then log in again.";
 
 /// `GET /login`.
-pub fn form(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
+pub fn show(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
     let mut query = form_urlencoded::parse(request.raw_query_string().as_bytes());
     let next = query.find(|(name, _)| name == "next");
     let next = next.and_then(|(_, next)| return_path(app, &next));
@@ -74,7 +74,7 @@ fn return_path(app: &App, next: &str) -> Option<ReturnPath> {
 }
 
 fn redirect(next: Option<&ReturnPath>) -> Response {
-    Response::redirect_303(next.map_or(HOME, ReturnPath::as_str).to_owned())
+    Response::redirect_303(next.map_or(AFTER_LOGIN, ReturnPath::as_str).to_owned())
 }
 
 fn page(
@@ -85,7 +85,7 @@ fn page(
     problems: &[Problem],
 ) -> Response {
     let content = html! {
-        @if next.is_some() && visit.session.is_none() { p.flash { (NO_COOKIE) } }
+        @if next.is_some() && visit.id_hash.is_none() { p.flash { (NO_COOKIE) } }
         (summary(problems))
         h1 { "Log in" }
         form method="post" action="/login" {
@@ -99,7 +99,7 @@ fn page(
             }
             button type="submit" { "Log in" }
         }
-        @if app.is_open() { p.aside { "No account yet? " a href="/register" { "Register" } "." } }
+        @if app.may_register() { p.aside { "No account yet? " a href="/register" { "Register" } "." } }
     };
     layout::page(app, visit, &title("Log in", problems), &[content])
 }

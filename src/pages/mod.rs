@@ -1,4 +1,4 @@
-//! The pages: each file has its words, its handlers and its markup.
+//! The pages: each file has its handlers and its markup, with its sentences at the top.
 //!
 //! In: a visitor and a request. Out: a page or a redirect. No HTML is made anywhere else, and maud
 //! escapes every value, so what people type stays text.

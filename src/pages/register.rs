@@ -22,11 +22,15 @@ const EMAIL_TAKEN: &str = "Email already registered. Log in instead.";
 type Typed<'a> = [&'a str; 3];
 
 /// `GET /register`.
-pub fn form(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response, Error> {
+pub fn show(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response, Error> {
     if visit.member.is_some() {
-        return visit.redirect(app, login::HOME, Flash::Notice(ALREADY_LOGGED_IN.to_owned()));
+        return visit.redirect(
+            app,
+            login::AFTER_LOGIN,
+            Flash::Notice(ALREADY_LOGGED_IN.to_owned()),
+        );
     }
-    if !app.is_open() {
+    if !app.may_register() {
         return Err(Error::RegistrationClosed);
     }
     Ok(page(app, visit, Typed::default(), &[]))
@@ -35,8 +39,8 @@ pub fn form(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response
 /// `POST /register`.
 pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Response, Error> {
     // Who gets no form may not send one.
-    if visit.member.is_some() || !app.is_open() {
-        return form(app, visit, request);
+    if visit.member.is_some() || !app.may_register() {
+        return show(app, visit, request);
     }
     let form = app.form(request)?;
     let first_name = form.field("first_name")?.trim();
@@ -69,7 +73,7 @@ fn store(
     event("registration", visit.ip, &[("email", email)]);
     visit.log_in(app, user, false)?;
     let welcome = format!("Welcome, {first_name}! Your account was created.");
-    visit.redirect(app, login::HOME, Flash::Notice(welcome))
+    visit.redirect(app, login::AFTER_LOGIN, Flash::Notice(welcome))
 }
 
 fn page(app: &App, visit: &mut Visit, typed: Typed, problems: &[Problem]) -> Response {

@@ -1,4 +1,5 @@
-//! `/secret`: the members' files, the password, and where one is logged in.
+//! `/secret`, and `/download/…`, `/password` and `/sessions/end` behind it: the members' files, the
+//! password, and where one is logged in.
 //!
 //! In: a [`Session`], so strangers never get here. Out: the page, a file, or a redirect back to the
 //! page. It is the one most asked for, so its pieces are handed on and not copied together.
@@ -63,6 +64,7 @@ pub fn change_password(
     let user = &session.user;
     let (password, mut problems) =
         new_password(&form, &[&user.first_name, &user.last_name, &user.email])?;
+    // As at a login: whoever stole a session has no more guesses here than there.
     if authenticate(app, &user.email, &current, visit.ip)?.is_none() {
         problems.insert(0, ("current_password", WRONG_PASSWORD.to_owned()));
     }
@@ -74,7 +76,7 @@ pub fn change_password(
     app.sessions.forget(user.uid, &ended);
     event("password-changed", visit.ip, &[("email", &user.email)]);
     visit.log_in(app, (**user).clone(), false)?;
-    visit.redirect(app, login::HOME, Flash::Notice(PASSWORD_CHANGED.to_owned()))
+    visit.redirect(app, login::AFTER_LOGIN, Flash::Notice(PASSWORD_CHANGED.to_owned()))
 }
 
 /// `POST /sessions/end`.
@@ -86,7 +88,7 @@ pub fn end_session(
 ) -> Result<Response, Error> {
     let form = app.form(request)?;
     let wanted = form.field("session")?;
-    let which = match wanted.parse() {
+    let which = match wanted.parse::<i64>() {
         Ok(number) => Which::Only(number),
         Err(_) if wanted == "others" => Which::AllBut(session.number),
         Err(_) => return Err(Error::BadRequest(format!("field \"session\" is {wanted:?}"))),
@@ -99,7 +101,7 @@ pub fn end_session(
         Which::Only(_) => Flash::Notice(SESSION_ENDED.to_owned()),
         _ => Flash::Notice(OTHERS_ENDED.to_owned()),
     };
-    visit.redirect(app, login::HOME, flash)
+    visit.redirect(app, login::AFTER_LOGIN, flash)
 }
 
 fn page(

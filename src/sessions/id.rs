@@ -13,7 +13,7 @@ use crate::error::Error;
 pub struct SessionId(String);
 
 /// SHA-256 of a session id: what the map and the table know a session by. Only
-/// [`SessionId::hash`] makes one, so that an id itself cannot be stored by mistake.
+/// [`SessionId::hash`] and a row of the table make one, so that no id is stored by mistake.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdHash([u8; 32]);
 

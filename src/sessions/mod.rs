@@ -2,9 +2,12 @@
 //! flash messages.
 //!
 //! In: session ids and users. Out: who a visitor is, and what to tell them. A session that was
-//! checked against the table less than a second ago costs no query; any other costs one, however
-//! many requests ask at once. So a session ended anywhere is dead everywhere within a second, a
+//! checked against the table less than a second ago costs no query; any other live one costs one,
+//! however many requests ask at once. So a session ended anywhere is dead everywhere within a second, a
 //! flood on one session costs one query a second, and a restart logs nobody out.
+//!
+//! A session begins with a login, a registration or a new password. It ends with a logout, "End", the
+//! next login of its browser, a new password, or its user, and otherwise when its time is up.
 
 mod flash;
 mod id;
@@ -22,7 +25,7 @@ pub use self::flash::Flash;
 use self::flash::Strangers;
 pub use self::id::{IdHash, SessionId};
 use self::table::Table;
-pub use self::table::{Listed, Login, Which};
+pub use self::table::{Listed, Login, Session, Which};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
@@ -35,7 +38,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// if all had to wait for the answer, a flood would stand still once a second.
 const AGING: Duration = Duration::from_millis(900);
 
-/// How long the map keeps a session that nobody uses. The table finds it again.
+/// How long the map keeps a session that nobody uses, and its messages. The table finds it again.
 const KEPT: Duration = Duration::from_mins(10);
 
 /// How long a request waits for its turn to ask the table.
@@ -50,15 +53,6 @@ const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 /// A user's sessions, the latest used first.
 pub type List = Arc<[Listed]>;
 
-/// A login that is alive.
-#[derive(Clone)]
-pub struct Session {
-    /// Its public name, by which its user can end it from another browser.
-    pub number: i64,
-    /// Who is logged in, as the table had it at most a second ago.
-    pub user: Arc<User>,
-}
-
 /// Every session this process knows of, and the way to those it does not.
 pub struct Sessions {
     table: Table,
@@ -71,7 +65,8 @@ pub struct Sessions {
 #[derive(Default)]
 struct Shard {
     entries: Mutex<HashMap<IdHash, Entry>>,
-    /// Held while asking the table, so that of many requests for one session only one asks.
+    /// Held while asking the table, so that of many requests for one session only one asks. Lists
+    /// share it, by the user's uid.
     asking: Mutex<()>,
 }
 
@@ -99,9 +94,10 @@ impl Sessions {
     /// whether the visitor is logged in.
     pub fn find(&self, id: &IdHash) -> Result<Option<Session>, Error> {
         let in_map = || {
-            let shard = self.shard(id);
+            let shard = self.entries(id);
             shard.get(id).map(|entry| (entry.checked, Some(entry.session.clone())))
         };
+        // A stranger's id is known to be no login, which saves the query.
         let stranger = || self.strangers.lock().messages(id).map(|_| (Instant::now(), None));
         self.known_or_asked(id.shard(), || in_map().or_else(stranger), || self.check(id))
     }
@@ -124,12 +120,12 @@ impl Sessions {
         }
         self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
         let session = Session { number, user: Arc::new(user) };
-        self.shard(&hash).insert(hash, Entry { session, checked, flashes: Vec::new() });
+        self.entries(&hash).insert(hash, Entry { session, checked, flashes: Vec::new() });
         Ok(Some(id))
     }
 
-    /// Ends sessions of a user: their ids are strangers' from now on, here, and within a second in
-    /// every other process. How many there were.
+    /// Ends sessions of a user: whoever brings their ids is a stranger from now on, here, and within a
+    /// second in every other process. How many there were.
     pub fn end(&self, uid: i64, which: Which) -> Result<usize, Error> {
         let ended = self.table.delete(uid, which)?;
         self.forget(uid, &ended);
@@ -140,7 +136,7 @@ impl Sessions {
     pub fn forget(&self, uid: i64, ended: &[IdHash]) {
         self.lists.lock().pop(&uid);
         for id in ended {
-            self.shard(id).remove(id);
+            self.entries(id).remove(id);
         }
     }
 
@@ -182,6 +178,8 @@ impl Sessions {
     pub fn sweep(&self) -> Result<u64, Error> {
         self.strangers.lock().sweep();
         for shard in &self.shards {
+            // What is being asked about must not seem to have been logged out meanwhile.
+            let Some(_turn) = shard.asking.try_lock() else { continue };
             let mut entries = shard.entries.lock();
             entries.retain(|_, entry| entry.checked.elapsed() < KEPT);
             let room = entries.len() * 2;
@@ -190,7 +188,9 @@ impl Sessions {
         self.table.sweep()
     }
 
-    /// What is known, while it is fresh; else what `ask` brings, for which only one request asks.
+    /// What is known, or what `ask` brings. What is young is taken as it is. What is ageing is taken,
+    /// too, if somebody is asking already. Whoever finds neither waits for the turn to ask, and looks
+    /// again first.
     fn known_or_asked<T>(
         &self,
         shard: usize,
@@ -210,16 +210,15 @@ impl Sessions {
             },
         };
         let _turn = turn.ok_or(Error::Busy("turn to ask the database"))?;
-        // Whoever had the turn before may have asked the same.
         younger_than(AGING).map_or_else(ask, |(_, value)| Ok(value))
     }
 
     /// Asks the table for a session, and puts the answer into the map.
     fn check(&self, id: &IdHash) -> Result<Option<Session>, Error> {
-        let (checked, was_known) = (Instant::now(), self.shard(id).contains_key(id));
+        let (checked, was_known) = (Instant::now(), self.entries(id).contains_key(id));
         let found = self.table.check(id)?;
-        let mut shard = self.shard(id);
-        let Some((number, user)) = found else {
+        let mut shard = self.entries(id);
+        let Some(session) = found else {
             shard.remove(id);
             return Ok(None);
         };
@@ -228,19 +227,18 @@ impl Sessions {
             None if was_known => return Ok(None),
             entry => entry.map(|entry| entry.flashes).unwrap_or_default(),
         };
-        let session = Session { number, user: Arc::new(user) };
         shard.insert(*id, Entry { session: session.clone(), checked, flashes });
         Ok(Some(session))
     }
 
     fn with_flashes<T>(&self, id: &IdHash, change: impl FnOnce(&mut Vec<Flash>) -> T) -> Option<T> {
-        if let Some(entry) = self.shard(id).get_mut(id) {
+        if let Some(entry) = self.entries(id).get_mut(id) {
             return Some(change(&mut entry.flashes));
         }
         self.strangers.lock().messages(id).map(change)
     }
 
-    fn shard(&self, id: &IdHash) -> MutexGuard<'_, HashMap<IdHash, Entry>> {
+    fn entries(&self, id: &IdHash) -> MutexGuard<'_, HashMap<IdHash, Entry>> {
         self.shards[id.shard() % SHARDS].entries.lock()
     }
 }

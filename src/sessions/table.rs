@@ -1,4 +1,5 @@
-//! The sessions table: every query on it.
+//! The sessions table: the queries on it, but for the one in `users.rs` that changes a password and
+//! ends all sessions in one step.
 //!
 //! In: hashes of session ids, and logins. Out: whose session it is. The database's clock decides
 //! what has expired, so that all processes agree.
@@ -16,7 +17,10 @@ use crate::database::{Database, Params};
 use crate::error::Error;
 use crate::users::User;
 
-/// Rows a list shows, and a sweep deletes at once.
+/// The most sessions that a list shows.
+const MAX_LISTED: i64 = 500;
+
+/// Rows that a sweep deletes at once.
 const BATCH: i64 = 500;
 
 /// What a login leaves in the table.
@@ -28,6 +32,15 @@ pub struct Login<'a> {
     pub user_agent: &'a str,
     /// Where it is.
     pub ip: IpAddr,
+}
+
+/// A login that is alive.
+#[derive(Clone)]
+pub struct Session {
+    /// Its public name, by which its user can end it from another browser.
+    pub number: i64,
+    /// Who is logged in, as the table had it at most a second ago.
+    pub user: Arc<User>,
 }
 
 /// A session as its user sees it in the list.
@@ -97,8 +110,9 @@ impl Table {
     }
 
     /// The session with that hash and its user as they are now, in one query that also records that
-    /// it was seen: once a minute, or sooner where the idle timeout is shorter than some minutes.
-    pub(super) fn check(&self, session: &IdHash) -> Result<Option<(i64, User)>, Error> {
+    /// it was seen: once a minute, or sooner where the idle timeout is shorter than four minutes.
+    /// A remembered session has no idle timeout.
+    pub(super) fn check(&self, session: &IdHash) -> Result<Option<Session>, Error> {
         const SQL: &str = "
             WITH seen AS (
                 UPDATE sessions
@@ -122,7 +136,9 @@ impl Table {
         let touch = (idle / 4.0).min(60.0);
         let params: Params = &[&session.as_bytes(), idle, lifetime, remembered, &touch];
         let row = database.query_opt(SQL, params)?;
-        Ok(row.map(|row| (row.get("number"), User::from_row(&row))))
+        let session =
+            |row: Row| Session { number: row.get("number"), user: Arc::new(User::from_row(&row)) };
+        Ok(row.map(session))
     }
 
     /// A user's live sessions, the latest used first.
@@ -141,7 +157,7 @@ impl Table {
             user_agent: row.get("user_agent"),
             ip: row.get("ip"),
         };
-        Ok(self.database.query(SQL, &[&uid, &BATCH])?.iter().map(listed).collect())
+        Ok(self.database.query(SQL, &[&uid, &MAX_LISTED])?.iter().map(listed).collect())
     }
 
     /// Deletes sessions of a user. The hashes of what was deleted.
