@@ -41,11 +41,14 @@ fn verify(app: &App, email: &str, password: &Password) -> Result<Option<User>, E
     if !app.passwords.verify(password, hash)? {
         return Ok(None);
     }
-    if let Some((user, hash)) = &found
-        && app.passwords.is_outdated(hash)
-    {
+    // That took a while. Whoever changed the password meanwhile wants no more logins with this one.
+    let found_again = users::find(&app.database, email)?;
+    let Some((user, hash)) = found_again.filter(|(_, now)| Some(now) == hash) else {
+        return Ok(None);
+    };
+    if app.passwords.is_outdated(&hash) {
         let new = app.passwords.hash(password)?;
-        users::upgrade_hash(&app.database, user.uid, hash, &new)?;
+        users::upgrade_hash(&app.database, user.uid, &hash, &new)?;
     }
-    Ok(found.map(|(user, _)| user))
+    Ok(Some(user))
 }

@@ -1,7 +1,7 @@
 //! Where sessions are made, how long they last, and where they die.
 
 use std::collections::HashSet;
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use crate::browser::Browser;
@@ -299,4 +299,20 @@ fn a_flood_of_strangers_pushes_out_the_oldest_strangers_and_no_login() {
     assert!(first.get("/login").texts(".flash").is_empty());
     assert_eq!(last.get("/login").texts(".flash").len(), 1);
     assert!(is_in(&mut ada));
+}
+
+#[test]
+fn asvs_7_4_3_a_login_that_began_with_the_old_password_comes_too_late() {
+    let site = Site::with(|config| config.bcrypt_cost = 10);
+    let app = handler(&site.app);
+    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    thread::scope(|scope| {
+        let login = scope.spawn(|| {
+            log_in(&mut Browser::new(&handler(&site.app)), "ada@example.org", PASSWORD).status
+        });
+        // While its password is hashed, which takes longer than this.
+        thread::sleep(Duration::from_millis(20));
+        site.sql().execute("UPDATE users SET pwdhash = 'another'", &[]).unwrap();
+        assert_eq!(login.join().unwrap(), 401);
+    });
 }
