@@ -25,6 +25,13 @@ pub const MIN_CHARS: usize = 8;
 /// Longer is refused, in bytes, rather than cut: bcrypt reads no more than this.
 pub const MAX_BYTES: usize = 71;
 
+/// As much of a password as is judged, in characters. A guesser who fails at these fails at the rest,
+/// and the time to judge grows with the cube.
+const JUDGED_CHARS: usize = 24;
+
+/// As much of a name or an email as a password is judged by, in bytes.
+const KNOWN_BYTES: usize = 254;
+
 /// How long a login waits for its turn.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
@@ -65,10 +72,12 @@ impl Password {
                 "Use at most {MAX_BYTES} bytes: that many plain letters, or fewer with accents."
             ));
         }
-        let words =
-            names_and_email.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
-        let known: Vec<&str> = names_and_email.iter().copied().chain(words).collect();
-        let estimate = zxcvbn(&self.0, &known);
+        let known =
+            names_and_email.iter().map(|text| &text[..text.floor_char_boundary(KNOWN_BYTES)]);
+        let words = known.clone().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+        let known: Vec<&str> = known.chain(words).collect();
+        let beginning: String = self.0.chars().take(JUDGED_CHARS).collect();
+        let estimate = zxcvbn(&beginning, &known);
         if estimate.score() >= Score::Three {
             return None;
         }

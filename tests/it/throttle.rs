@@ -180,3 +180,13 @@ fn asvs_6_3_8_an_unknown_email_takes_as_long_as_a_wrong_password() {
     let ratio = known[10].as_secs_f64() / unknown[10].as_secs_f64();
     assert!((0.75..1.33).contains(&ratio), "{:?} against {:?}", known[10], unknown[10]);
 }
+
+#[test]
+fn no_password_takes_long_to_judge() {
+    // Each sign may stand for a letter, so there is much to try; and there are many words to try.
+    let password = Password::typed(&"a4@b8c({[<e3g69i1!|l7+t0os$5x%z2".repeat(3)[..71]);
+    let names: String = (10_000..19_000).map(|n: u32| n.to_string() + " ").collect();
+    let begun = Instant::now();
+    password.weakness(&[&names]);
+    assert!(begun.elapsed() < Duration::from_millis(700), "{:?}", begun.elapsed());
+}
