@@ -48,7 +48,9 @@ impl Target {
             }
         }
         // A Unix socket never carries TLS, whatever the string says.
-        let only_sockets = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        let is_socket = |host: &Host| matches!(host, Host::Unix(_));
+        let only_sockets =
+            config.get_hostaddrs().is_empty() && config.get_hosts().iter().all(is_socket);
         config.ssl_mode(if only_sockets { SslMode::Disable } else { mode });
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(PATIENCE);
@@ -76,10 +78,12 @@ impl Target {
 
     /// Whether nothing leaves this machine on the way.
     pub fn is_local(&self) -> bool {
-        self.config.get_hosts().iter().all(|host| match host {
-            Host::Unix(_) => true,
-            Host::Tcp(name) => is_this_machine(name),
-        })
+        // An address beside a name is what is connected to.
+        self.config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+            && self.config.get_hosts().iter().all(|host| match host {
+                Host::Unix(_) => true,
+                Host::Tcp(name) => is_this_machine(name),
+            })
     }
 }
 

@@ -8,8 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use doorward::database::Target;
 use doorward::{App, Config, Error};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use postgres::config::SslMode;
 use postgres::{Client, NoTls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
@@ -282,4 +284,17 @@ fn a_self_signed_certificate_is_trusted_by_itself_alone_and_an_expired_one_by_no
     let cause = server.try_both("localhost", &[("sslrootcert", &root)]).unwrap_err();
     assert!(cause.contains("expired"), "{cause}");
     assert!(Path::new(&root).is_file());
+}
+
+#[test]
+fn an_address_of_another_machine_is_not_taken_for_the_socket_beside_it() {
+    for (url, mode, is_local) in [
+        ("host=/run/postgresql sslmode=prefer", SslMode::Disable, true),
+        ("host=/run/postgresql hostaddr=192.0.2.1 sslmode=prefer", SslMode::Prefer, false),
+        ("host=localhost hostaddr=192.0.2.1", SslMode::Prefer, false),
+        ("host=localhost hostaddr=127.0.0.1", SslMode::Prefer, true),
+    ] {
+        let target = Target::parse(url).unwrap();
+        assert_eq!((target.config.get_ssl_mode(), target.is_local()), (mode, is_local), "{url}");
+    }
 }
