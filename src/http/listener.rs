@@ -75,6 +75,7 @@ pub fn serve(
         connections: Mutex::default(),
         closing: AtomicBool::new(false),
     });
+    let mut warned: Option<Instant> = None;
     loop {
         let mut ready = [PollFd::new(stop, PollFlags::IN), PollFd::new(&listener, PollFlags::IN)];
         let _ = poll(&mut ready, None);
@@ -83,7 +84,10 @@ pub fn serve(
         }
         match listener.accept().and_then(|(stream, peer)| server.admit(stream, peer)) {
             Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                log::warn!("cannot take connections: {error}");
+                if warned.is_none_or(|at| at.elapsed() > 100 * PAUSE) {
+                    log::warn!("cannot take connections: {error}");
+                    warned = Some(Instant::now());
+                }
                 end_idlest(&server.open());
                 thread::sleep(PAUSE);
             }

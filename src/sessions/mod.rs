@@ -4,7 +4,7 @@
 //! In: session ids and users. Out: who a visitor is, and what to tell them. A session that was
 //! checked against the table less than a second ago costs no query; any other live one costs one,
 //! however many requests ask at once. So a session ended anywhere is dead everywhere within a second, a
-//! flood on one session costs one query a second, and a restart logs nobody out.
+//! flood on one session costs hardly more than one query a second, and a restart logs nobody out.
 //!
 //! A session begins with a login, a registration or a new password. It ends with a logout, "End", the
 //! next login of its browser, a new password, or its user, and otherwise when its time is up.
