@@ -4,7 +4,8 @@
 //! Two servers that disagree on where a request ends can be played against each other (request
 //! smuggling). So whatever could be read in two ways is refused, and its connection closed.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,9 @@ use crate::config::{Limits, MOST_HEADERS};
 /// How much one read asks for: nearly always more than the whole request.
 const READ_BYTES: usize = 4096;
 
-/// The receiving side of one connection. (`{ self.stream }` below is a copy of the reference, because
-/// reading wants one that it can change.)
+/// The receiving side of one connection.
 pub struct Incoming<'a> {
-    stream: &'a TcpStream,
+    stream: BufReader<&'a TcpStream>,
     limits: &'a Limits,
     timeout: Duration,
     /// The request at hand, even if it was refused, and whatever came after it.
@@ -39,6 +39,7 @@ pub struct Head {
 
 impl<'a> Incoming<'a> {
     pub fn new(stream: &'a TcpStream, limits: &'a Limits) -> Self {
+        let stream = BufReader::with_capacity(READ_BYTES, stream);
         Incoming { stream, limits, timeout: Duration::ZERO, buffer: Vec::new(), done: 0 }
     }
 
@@ -66,7 +67,7 @@ impl<'a> Incoming<'a> {
         self.done = bytes + head.body_bytes(self.limits.max_body_bytes)?;
         if head.expects_continue()? && self.buffer.len() < self.done {
             // If this fails, so does the read that follows.
-            let _ = { self.stream }.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+            let _ = self.stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         while self.buffer.len() < self.done {
             self.read_before(deadline)?;
@@ -87,23 +88,25 @@ impl<'a> Incoming<'a> {
     fn read(&mut self, timeout: Duration) -> io::Result<usize> {
         // Setting a timeout is a system call; a request that arrives whole needs no new one.
         if self.timeout != timeout {
-            self.stream.set_read_timeout(Some(timeout))?;
+            self.stream.get_ref().set_read_timeout(Some(timeout))?;
             self.timeout = timeout;
         }
-        let filled = self.buffer.len();
-        self.buffer.resize(filled + READ_BYTES, 0);
-        let result = { self.stream }.read(&mut self.buffer[filled..]);
-        self.buffer.truncate(filled + result.as_ref().unwrap_or(&0));
-        result
+        let received = self.stream.fill_buf()?;
+        self.buffer.extend_from_slice(received);
+        let bytes = received.len();
+        self.stream.consume(bytes);
+        Ok(bytes)
     }
 }
 
 impl Head {
     /// The head that `buffer` begins with, and its length; `None` while it is incomplete.
     fn parse(buffer: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, u16> {
-        let mut lines = [httparse::EMPTY_HEADER; MOST_HEADERS];
-        let mut parsed = httparse::Request::new(&mut lines[..limits.max_headers.min(MOST_HEADERS)]);
-        let bytes = match parsed.parse(buffer) {
+        // Room alone: filling it with empty headers would touch four kilobytes for each request.
+        let mut room = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+        let room = &mut room[..limits.max_headers.min(MOST_HEADERS)];
+        let mut parsed = httparse::Request::new(&mut []);
+        let bytes = match parsed.parse_with_uninit_headers(buffer, room) {
             Ok(Status::Complete(bytes)) if bytes <= limits.max_head_bytes => bytes,
             Ok(Status::Partial) if buffer.len() < limits.max_head_bytes => return Ok(None),
             Ok(_) if !buffer[..limits.max_head_bytes].contains(&b'\n') => return Err(414),
