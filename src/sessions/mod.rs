@@ -4,7 +4,7 @@
 //! In: session ids and users. Out: who a visitor is, and what to tell them. A session that was
 //! checked against the table less than a second ago costs no query; any other live one costs one,
 //! however many requests ask at once. So a session ended anywhere is dead everywhere within a second, a
-//! flood on one session costs hardly more than one query a second, and a restart logs nobody out.
+//! flood on one session costs a query or two a second, and a restart logs nobody out.
 //!
 //! A session begins with a login, a registration or a new password. It ends with a logout, "End", the
 //! next login of its browser, a new password, or its user, and otherwise when its time is up.
@@ -35,8 +35,8 @@ use crate::users::User;
 const FRESH: Duration = Duration::from_secs(1);
 
 /// From this age on, one request asks the table again, while the others make do with what is known:
-/// if all had to wait for the answer, a flood would stand still once a second.
-const AGING: Duration = Duration::from_millis(900);
+/// if all had to wait for the answer, which takes 100 ms in a flood, it would stand still once a second.
+const AGING: Duration = Duration::from_millis(750);
 
 /// How long the map keeps a session that nobody uses, and its messages. The table finds it again.
 const KEPT: Duration = Duration::from_mins(10);
