@@ -197,20 +197,20 @@ impl Sessions {
         known: impl Fn() -> Option<(Instant, T)>,
         ask: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let younger_than = |age| known().filter(|(checked, _)| checked.elapsed() < age);
-        if let Some((_, value)) = younger_than(AGING) {
-            return Ok(value);
-        }
         let asking = &self.shards[shard % SHARDS].asking;
-        let turn = match younger_than(FRESH) {
-            None => asking.try_lock_for(PATIENCE),
-            Some((_, value)) => match asking.try_lock() {
+        let turn = match known() {
+            Some((checked, value)) if checked.elapsed() < AGING => return Ok(value),
+            Some((checked, value)) if checked.elapsed() < FRESH => match asking.try_lock() {
                 None => return Ok(value),
                 turn => turn,
             },
+            _ => asking.try_lock_for(PATIENCE),
         };
         let _turn = turn.ok_or(Error::Busy("turn to ask the database"))?;
-        younger_than(AGING).map_or_else(ask, |(_, value)| Ok(value))
+        match known() {
+            Some((checked, value)) if checked.elapsed() < AGING => Ok(value),
+            _ => ask(),
+        }
     }
 
     /// Asks the table for a session, and puts the answer into the map.
