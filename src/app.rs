@@ -1,7 +1,7 @@
 //! The application: guards, the route table, and what becomes of errors.
 //!
 //! In: a [`Request`]. Out: a [`Response`], always: errors and panics become pages here and nowhere
-//! else. A handler for members is given a [`Session`]; only the route table has one to give.
+//! else. A handler for members takes a [`Session`], which the route table passes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
