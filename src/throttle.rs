@@ -108,7 +108,9 @@ impl Default for Throttle {
 
 /// A number of tries in a time, for each key.
 struct Limit {
-    limiter: RateLimiter<u64, Counts, MonotonicClock>,
+    /// Locked while it looks at its clock and counts: whoever counts later must not have an
+    /// earlier time, or the last of simultaneous tries is refused.
+    limiter: Mutex<RateLimiter<u64, Counts, MonotonicClock>>,
     counts: Counts,
     /// How long one try takes to be forgotten.
     each: Duration,
@@ -124,13 +126,14 @@ impl Limit {
         let tries = NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN);
         let each = time / tries.get();
         let quota = Quota::with_period(each).unwrap_or(Quota::per_hour(tries)).allow_burst(tries);
-        let limiter = RateLimiter::new(quota, counts.clone(), MonotonicClock);
+        let limiter = Mutex::new(RateLimiter::new(quota, counts.clone(), MonotonicClock));
         Limit { limiter, counts, each }
     }
 
     fn count(&self, key: u64) -> Result<(), Error> {
         let now = MonotonicClock.now();
-        self.limiter.check_key(&key).map_err(|no| Error::Throttled(no.wait_time_from(now)))
+        let counted = self.limiter.lock().check_key(&key);
+        counted.map_err(|no| Error::Throttled(no.wait_time_from(now)))
     }
 
     fn give_back(&self, key: u64) {

@@ -1,6 +1,7 @@
 //! Who has tried too often, and how many passwords are hashed at once.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -105,6 +106,23 @@ fn registrations_are_twenty_an_hour_for_a_network() {
     assert_eq!(page.status, 429);
     assert!(page.header("Retry-After").is_some());
     assert_eq!(Browser::new(&app).at("192.0.2.1").post("/register", &fields).status, 303);
+}
+
+#[test]
+fn tries_at_the_same_moment_count_like_tries_one_after_another() {
+    let throttle = Throttle::new();
+    let together = Barrier::new(20);
+    let one_from_each_network = || {
+        (0..10_000_u32).filter(|n| {
+            together.wait();
+            throttle.registration(Ipv4Addr::from(*n).into()).is_ok()
+        })
+    };
+    let allowed: usize = thread::scope(|scope| {
+        let threads = [(); 20].map(|()| scope.spawn(|| one_from_each_network().count()));
+        threads.map(|thread| thread.join().unwrap()).iter().sum()
+    });
+    assert_eq!(allowed, 20 * 10_000);
 }
 
 #[test]
