@@ -115,6 +115,22 @@ pub fn percentile(mut times: Vec<Duration>, share: f64) -> Duration {
     times[index.min(times.len() - 1)]
 }
 
+/// What somebody fills in to register.
+pub fn registration(email: &str) -> String {
+    let (email, password) = (email.replace('@', "%40"), PASSWORD.replace(' ', "+"));
+    format!(
+        "first_name=Ada&last_name=Lovelace&email={email}&password={password}&confirm={password}"
+    )
+}
+
+fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}",
+        body.len()
+    )
+}
+
 impl Visitor {
     pub fn stranger(address: &str) -> Visitor {
         let stream = TcpStream::connect(address).unwrap();
@@ -125,13 +141,8 @@ impl Visitor {
 
     pub fn register(doorward: &Doorward, email: &str) -> Visitor {
         let mut visitor = Visitor::stranger(&doorward.address);
-        let (email, password) = (email.replace('@', "%40"), PASSWORD.replace(' ', "+"));
-        let body = format!(
-            "first_name=Ada&last_name=Lovelace&email={email}&password={password}&confirm={password}"
-        );
-        let answer = visitor.ask("POST", "/register", "", &body);
-        let cookie = answer.split("Set-Cookie: ").nth(1).unwrap_or_else(|| panic!("{answer}"));
-        cookie.split(';').next().unwrap().clone_into(&mut visitor.cookie);
+        let answer = visitor.ask("POST", "/register", "", &registration(email));
+        Visitor::cookie(&answer).clone_into(&mut visitor.cookie);
         visitor.get("/secret");
         visitor
     }
@@ -142,23 +153,31 @@ impl Visitor {
     }
 
     /// The answer of whoever listens there, if anybody does.
-    pub fn try_get(address: &str, path: &str) -> Option<String> {
+    pub fn attempt(
+        address: &str,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Option<String> {
         let mut stream = TcpStream::connect(address).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let headers = format!("Connection: close\r\n{headers}");
+        stream.write_all(request(method, path, &headers, body).as_bytes()).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
     }
 
+    /// The cookie that an answer sets.
+    pub fn cookie(answer: &str) -> &str {
+        let cookie = answer.split("Set-Cookie: ").nth(1).unwrap_or_else(|| panic!("{answer}"));
+        cookie.split(';').next().unwrap()
+    }
+
     fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
         let mut connection = self.connection.lock().unwrap();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n{headers}Content-Length: {}\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}",
-            self.address,
-            self.cookie,
-            body.len()
-        );
+        let headers = format!("Cookie: {}\r\n{headers}", self.cookie);
+        let request = request(method, path, &headers, body);
         connection.get_mut().write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         while !answer.ends_with("\r\n\r\n") {

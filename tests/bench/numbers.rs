@@ -4,6 +4,7 @@
 //! the most logins there can be. Machines differ and are noisy, so read the ratios.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "this is a measurement")]
 
+mod crashes;
 mod load;
 mod lookups;
 mod processes;
@@ -46,6 +47,7 @@ fn main() {
     rows.push(idle_connections(&doorward));
     drop(doorward);
     sessions(100_000, &mut rows);
+    crashes(&mut rows);
     // `make bench SESSIONS=1000000` fills the map further, which takes a minute more.
     let most = std::env::var("SESSIONS").ok().and_then(|number| number.parse().ok());
     let lookups = lookups::table(most.unwrap_or(100_000));
@@ -182,4 +184,25 @@ fn sessions(sessions: u32, rows: &mut Vec<Row>) {
     rows.push(at_most("memory, 100,000 sessions in the map", after, 60.0, "MB"));
     let each = (after - before) * 1e6 / f64::from(sessions);
     rows.push(at_most("one of them", each, 400.0, "bytes"));
+}
+
+/// `kill -9` of doorward and of PostgreSQL while people register and read.
+fn crashes(rows: &mut Vec<Row>) {
+    let crashes = crashes::kill_both();
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    rows.push(at_most(
+        "`kill -9` of doorward: serves again in",
+        ms(crashes.doorward_back),
+        2e3,
+        "ms",
+    ));
+    let back = ms(crashes.postgres_back);
+    rows.push(at_most("`kill -9` of PostgreSQL: when it is up, in", back, 2e3, "ms"));
+    rows.push(Row {
+        what: "registrations or logins lost in both",
+        reached: format!("{} of {}", crashes.lost, crashes.acknowledged),
+        asked: "0".to_owned(),
+        peer: String::new(),
+        is_met: crashes.lost == 0,
+    });
 }

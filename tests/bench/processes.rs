@@ -13,6 +13,7 @@ use crate::load::Visitor;
 /// doorward, serving.
 pub struct Doorward {
     process: Child,
+    command: Command,
     pub address: String,
     pub url: String,
     pub database: String,
@@ -38,7 +39,9 @@ fn free_address() -> String {
 
 fn wait_for(address: &str) {
     let until = Instant::now() + Duration::from_secs(20);
-    while !Visitor::try_get(address, "/").is_some_and(|answer| answer.contains("200 OK")) {
+    while !Visitor::attempt(address, "GET", "/", "", "")
+        .is_some_and(|answer| answer.contains("200 OK"))
+    {
         assert!(Instant::now() < until, "nothing answers at {address}");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -60,22 +63,31 @@ impl Doorward {
         Doorward::on(other.database.clone(), settings)
     }
 
-    fn on(database: String, settings: &[&str]) -> Doorward {
+    /// On that database, whose schema need not be there.
+    pub fn on(database: String, settings: &[&str]) -> Doorward {
         let address = free_address();
         let begun = Instant::now();
-        let process = Command::new(env!("CARGO_BIN_EXE_doorward"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        command
             .args(["serve", "--listen", &address, "--max-connections", "2000"])
             // The load comes from this machine, so it stands in for a proxy with many visitors.
             .args(["--trusted-proxies", "127.0.0.1"])
             .args(settings)
             .env("DATABASE_URL", &database)
             .env("RUST_LOG", "warn")
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::null());
+        let process = command.spawn().unwrap();
         wait_for(&address);
         let started_in = begun.elapsed();
-        Doorward { process, url: format!("http://{address}"), address, database, started_in }
+        let url = format!("http://{address}");
+        Doorward { process, command, address, url, database, started_in }
+    }
+
+    /// Ends it without a warning, and starts another in its place.
+    pub fn kill_and_restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.process = self.command.spawn().unwrap();
     }
 
     /// Resident memory, in millions of bytes.
