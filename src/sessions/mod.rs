@@ -4,7 +4,7 @@
 //! In: session ids and users. Out: who a visitor is, and what to tell them. A session that was
 //! checked against the table less than a second ago costs no query; any other live one costs one,
 //! however many requests ask at once. So a session ended anywhere is dead everywhere within a second, a
-//! flood on one session costs a query or two a second, and a restart logs nobody out.
+//! flood on one session costs one query a second, and a restart logs nobody out.
 //!
 //! A session begins with a login, a registration or a new password. It ends with a logout, "End", the
 //! next login of its browser, a new password, or its user, and otherwise when its time is up.
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 pub use self::flash::Flash;
 use self::flash::Strangers;
@@ -33,10 +33,6 @@ use crate::users::User;
 
 /// How long what the table said is taken for true.
 const FRESH: Duration = Duration::from_secs(1);
-
-/// From this age on, one request asks the table again, while the others make do with what is known:
-/// if all had to wait for the answer, which takes 100 ms in a flood, it would stand still once a second.
-const AGING: Duration = Duration::from_millis(750);
 
 /// How long the map keeps a session that nobody uses, and its messages. The table finds it again.
 const KEPT: Duration = Duration::from_mins(10);
@@ -65,9 +61,9 @@ pub struct Sessions {
 #[derive(Default)]
 struct Shard {
     entries: Mutex<HashMap<IdHash, Entry>>,
-    /// Held while asking the table, so that of many requests for one session only one asks. Lists
-    /// share it, by the user's uid.
-    asking: Mutex<()>,
+    /// Written while asking the table, so that of many requests for one session only one asks, and
+    /// read by those who wait for the answer. Lists share it, by the user's uid.
+    asking: RwLock<()>,
 }
 
 struct Entry {
@@ -179,7 +175,7 @@ impl Sessions {
         self.strangers.lock().sweep();
         for shard in &self.shards {
             // What is being asked about must not seem to have been logged out meanwhile.
-            let Some(_turn) = shard.asking.try_lock() else { continue };
+            let Some(_turn) = shard.asking.try_write() else { continue };
             let mut entries = shard.entries.lock();
             entries.retain(|_, entry| entry.checked.elapsed() < KEPT);
             let room = entries.len() * 2;
@@ -188,28 +184,27 @@ impl Sessions {
         self.table.sweep()
     }
 
-    /// What is known, or what `ask` brings. What is young is taken as it is. What is ageing is taken,
-    /// too, if somebody is asking already. Whoever finds neither waits for the turn to ask, and looks
-    /// again first.
+    /// What the table said less than a second ago, or what `ask` brings. One asks, and the others wait
+    /// together: a thousand who took turns to look at the answer would wait for each other.
     fn known_or_asked<T>(
         &self,
         shard: usize,
         known: impl Fn() -> Option<(Instant, T)>,
         ask: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let fresh = || known().filter(|(checked, _)| checked.elapsed() < FRESH);
         let asking = &self.shards[shard % SHARDS].asking;
-        let turn = match known() {
-            Some((checked, value)) if checked.elapsed() < AGING => return Ok(value),
-            Some((checked, value)) if checked.elapsed() < FRESH => match asking.try_lock() {
-                None => return Ok(value),
-                turn => turn,
-            },
-            _ => asking.try_lock_for(PATIENCE),
-        };
-        let _turn = turn.ok_or(Error::Busy("turn to ask the database"))?;
-        match known() {
-            Some((checked, value)) if checked.elapsed() < AGING => Ok(value),
-            _ => ask(),
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some((_, value)) = fresh() {
+                return Ok(value);
+            }
+            if let Some(_turn) = asking.try_write() {
+                // Somebody may have asked between the look and the turn.
+                return fresh().map_or_else(ask, |(_, value)| Ok(value));
+            }
+            let answered = asking.try_read_until(deadline);
+            answered.ok_or(Error::Busy("turn to ask the database"))?;
         }
     }
 

@@ -15,7 +15,7 @@ use crate::processes::{Doorward, admin};
 /// Sessions that are looked up, spread over the map.
 const SAMPLE: u32 = 1_000;
 
-/// For how long: what is known is asked for again after 750 ms, of which finding the sample took some.
+/// For how long: what is known is asked for again after a second, of which finding the sample took some.
 const TIME: Duration = Duration::from_millis(300);
 
 /// Stores that many sessions of the one user there is; their ids are the numbers from 1.

@@ -100,6 +100,32 @@ fn a_restart_logs_nobody_out() {
 }
 
 #[test]
+fn however_many_requests_ask_at_once_one_query_answers_them_all() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    sleep(Duration::from_millis(1_050));
+    let mut client = site.sql();
+    let mut table = client.transaction().unwrap();
+    table.batch_execute("LOCK TABLE sessions").unwrap();
+    thread::scope(|scope| {
+        let ask = || {
+            let mut tab = Browser::new(&app);
+            tab.jar = ada.jar.clone();
+            tab.get("/auth").status
+        };
+        let tabs = [(); 50].map(|()| scope.spawn(ask));
+        sleep(Duration::from_millis(500));
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        assert_eq!(table.query_one(waiting, &[]).unwrap().get::<_, i64>(0), 1);
+        table.rollback().unwrap();
+        assert_eq!(tabs.map(|tab| tab.join().unwrap()), [200; 50]);
+    });
+}
+
+#[test]
 fn asvs_7_4_2_a_deleted_user_is_a_stranger_within_a_second() {
     let site = Site::new();
     let app = handler(&site.app);
