@@ -74,7 +74,7 @@ impl<'a> Visit<'a> {
 
     /// Logs the visitor out, on the server. The login that it was; `None` for strangers.
     pub fn log_out(&mut self, app: &App) -> Result<Option<Session>, Error> {
-        if let Some(Session { number, user }) = &self.member {
+        if let Some(Session { number, user, .. }) = &self.member {
             app.sessions.end(user.uid, Which::Only(*number))?;
         }
         self.id_hash = None;

@@ -75,7 +75,7 @@ pub fn change_password(
     let ended = users::set_password(&app.database, user.uid, &hash)?;
     app.sessions.forget(user.uid, &ended);
     event("password-changed", visit.ip, &[("email", &user.email)]);
-    visit.log_in(app, (**user).clone(), false)?;
+    visit.log_in(app, (**user).clone(), session.remembered)?;
     visit.redirect(app, login::AFTER_LOGIN, Flash::Notice(PASSWORD_CHANGED.to_owned()))
 }
 

@@ -115,7 +115,7 @@ impl Sessions {
             self.strangers.lock().end(replaced);
         }
         self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
-        let session = Session { number, user: Arc::new(user) };
+        let session = Session { number, remembered: login.remember, user: Arc::new(user) };
         self.entries(&hash).insert(hash, Entry { session, checked, flashes: Vec::new() });
         Ok(Some(id))
     }

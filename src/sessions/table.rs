@@ -39,6 +39,8 @@ pub struct Login<'a> {
 pub struct Session {
     /// Its public name, by which its user can end it from another browser.
     pub number: i64,
+    /// Whether "remember me" was ticked.
+    pub remembered: bool,
     /// Who is logged in, as the table had it at most a second ago.
     pub user: Arc<User>,
 }
@@ -128,7 +130,7 @@ impl Table {
                   AND expires_at > now()
                   AND last_seen_at <= now() - $5 * INTERVAL '1 second'
             )
-            SELECT number, uid, first_name, last_name, email
+            SELECT number, remembered, uid, first_name, last_name, email
             FROM sessions JOIN users USING (uid)
             WHERE id_hash = $1
               AND expires_at > now()";
@@ -136,8 +138,11 @@ impl Table {
         let touch = (idle / 4.0).min(60.0);
         let params: Params = &[&session.as_bytes(), idle, lifetime, remembered, &touch];
         let row = database.query_opt(SQL, params)?;
-        let session =
-            |row: Row| Session { number: row.get("number"), user: Arc::new(User::from_row(&row)) };
+        let session = |row: Row| Session {
+            number: row.get("number"),
+            remembered: row.get("remembered"),
+            user: Arc::new(User::from_row(&row)),
+        };
         Ok(row.map(session))
     }
 

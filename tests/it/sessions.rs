@@ -197,6 +197,10 @@ fn remember_me_gives_the_cookie_thirty_days_and_without_it_it_goes_with_the_brow
     assert!(!cookie(&ada.post("/login", &plain)).contains("Max-Age"));
     let ticked = [&plain[..], &[("remember", "yes")]].concat();
     assert!(cookie(&ada.post("/login", &ticked)).contains("; Max-Age=2592000"));
+    let new = "kestrel 55 obelisk mango";
+    let change = [("current_password", PASSWORD), ("password", new), ("confirm", new)];
+    let changed = cookie(&ada.post("/password", &change));
+    assert!(changed.contains("; Max-Age=2592000"), "a new password does not forget it");
 }
 
 #[test]
