@@ -151,6 +151,15 @@ fn asvs_6_2_1_and_6_2_9_passwords_have_8_characters_and_71_bytes() {
         assert_eq!(page.status, 422, "{password:?}");
         assert!(page.texts("#password-error")[0].contains(problem), "{password:?}");
     }
+    let form = Browser::new(&app).get("/register");
+    for field in ["#password", "#confirm"] {
+        assert_eq!(form.attributes(field, "minlength"), ["8"]);
+        assert_eq!(
+            form.attributes(field, "maxlength"),
+            ["72"],
+            "what is cut is refused, not taken"
+        );
+    }
 }
 
 #[test]
