@@ -3,11 +3,13 @@
 //! In: a listening socket and a function from request to response. Out: answers, each with a line in
 //! the log. Requests are built as tests build them, so what passes in a test is what runs.
 
+use std::collections::HashMap;
 use std::io::{self, BufWriter, ErrorKind, Read};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,11 +41,13 @@ struct Server {
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
     handle: Box<dyn Fn(&Request) -> Response + Send + Sync>,
-    /// Each belongs to its thread and is gone when that ends, even by a panic.
-    connections: Mutex<Vec<Weak<Connection>>>,
+    connections: Mutex<HashMap<Key, Arc<Connection>>>,
     /// Answers end their connection: there are too many, or the server stops.
     closing: AtomicBool,
 }
+
+/// What tells connections apart. The address is part of it so that counting need not look at them.
+type Key = (RawFd, IpAddr);
 
 struct Connection {
     stream: TcpStream,
@@ -51,6 +55,9 @@ struct Connection {
     /// `None` while a request is read or answered.
     idle_since: Mutex<Option<Instant>>,
 }
+
+/// A connection's place among the others. Its thread gives it back when it ends, even by a panic.
+struct Place(Arc<Server>, Key);
 
 /// Answers requests with `handle` until `stop` becomes readable or its other end is closed.
 ///
@@ -82,16 +89,14 @@ pub fn serve(
         if !ready[0].revents().is_empty() {
             break;
         }
-        match listener.accept().and_then(|(stream, peer)| server.admit(stream, peer)) {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                if warned.is_none_or(|at| at.elapsed() > 100 * PAUSE) {
-                    log::warn!("cannot take connections: {error}");
-                    warned = Some(Instant::now());
-                }
-                end_idlest(&server.open());
-                thread::sleep(PAUSE);
+        let admitted = listener.accept().and_then(|(stream, peer)| server.admit(stream, peer));
+        if let Some(error) = admitted.err().filter(|error| error.kind() != ErrorKind::WouldBlock) {
+            if warned.is_none_or(|at| at.elapsed() > 100 * PAUSE) {
+                log::warn!("cannot take connections: {error}");
+                warned = Some(Instant::now());
             }
-            _ => {}
+            server.end_idlest();
+            thread::sleep(PAUSE);
         }
     }
     drop(listener);
@@ -103,25 +108,25 @@ impl Server {
     /// Starts a thread for a connection, unless it is one too many.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let (open, max) = (self.open(), self.limits.max_connections);
-        let runs_short = open.len() >= max - max / 8;
+        let alike = self.connections.lock().keys().filter(|key| key.1 == peer.ip()).count();
+        let (open, max) = (self.connections.lock().len(), self.limits.max_connections);
+        let runs_short = open >= max - max / 8;
         self.closing.store(runs_short, Relaxed);
         if runs_short {
-            end_idlest(&open);
+            self.end_idlest();
         }
-        let alike = open.iter().filter(|other| other.peer.ip() == peer.ip()).count();
         let takes_all = alike >= self.limits.max_connections_per_address;
-        if open.len() >= max || (takes_all && !is_trusted(peer, &self.trusted_proxies)) {
+        if open >= max || (takes_all && !is_trusted(peer, &self.trusted_proxies)) {
             let _ = turn_away(stream);
             log_request(b"- -", 503, Instant::now(), peer);
             return Ok(());
         }
         let idle_since = Mutex::new(Some(Instant::now()));
+        let place = Place(self.clone(), (stream.as_raw_fd(), peer.ip()));
         let connection = Arc::new(Connection { stream, peer, idle_since });
-        self.connections.lock().push(Arc::downgrade(&connection));
-        let (server, thread) = (self.clone(), thread::Builder::new().stack_size(STACK_BYTES));
-        thread.spawn(move || {
-            server.converse(&connection).inspect_err(|error| log::debug!("{peer}: {error}"))
+        self.connections.lock().insert(place.1, connection.clone());
+        thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+            place.0.converse(&connection).inspect_err(|error| log::debug!("{peer}: {error}"))
         })?;
         Ok(())
     }
@@ -130,16 +135,18 @@ impl Server {
     fn finish(&self) {
         self.closing.store(true, Relaxed);
         let deadline = Instant::now() + self.limits.shutdown_timeout;
-        while Instant::now() < deadline && !self.open().is_empty() {
-            self.open().iter().for_each(|connection| connection.end_if_idle());
+        while Instant::now() < deadline && !self.connections.lock().is_empty() {
+            self.connections.lock().values().for_each(|connection| connection.end_if_idle());
             thread::sleep(PAUSE / 10);
         }
     }
 
-    fn open(&self) -> Vec<Arc<Connection>> {
-        let mut connections = self.connections.lock();
-        connections.retain(|connection| connection.strong_count() > 0);
-        connections.iter().filter_map(Weak::upgrade).collect()
+    fn end_idlest(&self) {
+        let all = self.connections.lock();
+        let idle = all.values().filter_map(|one| one.idle_since.lock().map(|since| (since, one)));
+        if let Some((_, idlest)) = idle.min_by_key(|(since, _)| *since) {
+            idlest.end_if_idle();
+        }
     }
 
     /// Answers the requests of one connection, one after the other.
@@ -186,10 +193,9 @@ impl Connection {
     }
 }
 
-fn end_idlest(open: &[Arc<Connection>]) {
-    let idle = open.iter().filter(|connection| connection.idle_since.lock().is_some());
-    if let Some(idlest) = idle.min_by_key(|connection| *connection.idle_since.lock()) {
-        idlest.end_if_idle();
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.lock().remove(&self.1);
     }
 }
 
@@ -212,6 +218,6 @@ fn turn_away(mut stream: TcpStream) -> io::Result<()> {
 fn log_request(received: &[u8], status: u16, started: Instant, sender: SocketAddr) {
     let method = word(received, 0).escape_ascii();
     let path = word(received, 1).split(|byte| *byte == b'?').next().unwrap_or_default();
-    let (path, ms) = (path.escape_ascii(), started.elapsed().as_millis());
-    log::info!("{method} {path} {status} {ms} ms {}", sender.ip());
+    let (path, ms, ip) = (path.escape_ascii(), started.elapsed().as_millis(), sender.ip());
+    log::info!("{method} {path} {status} {ms} ms {ip}");
 }

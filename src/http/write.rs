@@ -72,14 +72,9 @@ fn write_response(out: &mut impl Write, response: Response, framing: Framing) ->
 
 /// A line break in a value would begin a header of its own, hence blanks.
 fn write_field(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
-    let clean: String;
-    let is_clean = !value.bytes().any(|byte| byte.is_ascii_control());
-    let value = if is_clean {
-        value
-    } else {
-        clean = value.replace(char::is_control, " ");
-        &clean
-    };
+    let is_odd = value.bytes().any(|byte| byte.is_ascii_control());
+    let clean = if is_odd { value.replace(char::is_control, " ") } else { String::new() };
+    let value = if is_odd { &clean } else { value };
     // Piece by piece: formatting would take longer than all else here.
     [name, ": ", value, "\r\n"].iter().try_for_each(|piece| out.write_all(piece.as_bytes()))
 }

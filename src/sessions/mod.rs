@@ -204,7 +204,7 @@ impl Sessions {
                 return fresh().map_or_else(ask, |(_, value)| Ok(value));
             }
             let answered = asking.try_read_until(deadline);
-            answered.ok_or(Error::Busy("turn to ask the database"))?;
+            drop(answered.ok_or(Error::Busy("turn to ask the database"))?);
         }
     }
 
