@@ -192,17 +192,19 @@ impl Sessions {
         known: impl Fn() -> Option<(Instant, T)>,
         ask: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let fresh = || known().filter(|(checked, _)| checked.elapsed() < FRESH);
+        let is_fresh = |(checked, _): &(Instant, T)| checked.elapsed() < FRESH;
+        let fresh = || known().filter(is_fresh).map(|(_, value)| value);
         let asking = &self.shards[shard % SHARDS].asking;
-        let deadline = Instant::now() + PATIENCE;
+        let mut deadline = None;
         loop {
-            if let Some((_, value)) = fresh() {
+            if let Some(value) = fresh() {
                 return Ok(value);
             }
             if let Some(_turn) = asking.try_write() {
                 // Somebody may have asked between the look and the turn.
-                return fresh().map_or_else(ask, |(_, value)| Ok(value));
+                return fresh().map_or_else(ask, Ok);
             }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
             let answered = asking.try_read_until(deadline);
             drop(answered.ok_or(Error::Busy("turn to ask the database"))?);
         }
