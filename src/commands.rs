@@ -118,16 +118,18 @@ fn list(config: &Config) -> Result<(), Error> {
 }
 
 fn set_password(config: &Config, email: &str, generate: bool) -> Result<(), Error> {
-    let (database, user) = find(config, email)?;
+    let (database, user, old) = find(config, email)?;
     let known = [&*user.first_name, &*user.last_name, &*user.email];
-    let (hash, made_up) = choose_password(generate, &known, config.bcrypt_cost)?;
-    let ended = users::set_password(&database, user.uid, &hash)?.len();
-    eprintln!("doorward: changed the password of {}, sessions ended: {ended}", user.email);
+    let (new, made_up) = choose_password(generate, &known, config.bcrypt_cost)?;
+    let ended = users::set_password(&database, user.uid, &old, &new)?.ok_or_else(|| {
+        Error::Refused(format!("{} has another password since you began", user.email))
+    })?;
+    eprintln!("doorward: changed the password of {}, sessions ended: {}", user.email, ended.len());
     print(&made_up)
 }
 
 fn remove(config: &Config, email: &str, sure: bool) -> Result<(), Error> {
-    let (database, user) = find(config, email)?;
+    let (database, user, _) = find(config, email)?;
     if !sure {
         if !io::stdin().is_terminal() {
             return Err(Error::Refused("there is no terminal to ask on: add --yes".to_owned()));
@@ -145,17 +147,17 @@ fn remove(config: &Config, email: &str, sure: bool) -> Result<(), Error> {
 }
 
 fn log_out(config: &Config, email: &str) -> Result<(), Error> {
-    let (database, user) = find(config, email)?;
+    let (database, user, _) = find(config, email)?;
     let ended = Sessions::new(Arc::new(database), config).end(user.uid, Which::All)?;
     eprintln!("doorward: sessions ended: {ended}");
     Ok(())
 }
 
-/// Who has that email, and the database they are in.
-fn find(config: &Config, email: &str) -> Result<(Database, User), Error> {
+/// Who has that email, the hash of the password, and the database they are in.
+fn find(config: &Config, email: &str) -> Result<(Database, User, PasswordHash), Error> {
     let database = Database::connect(&config.database_url)?;
-    let (user, _) = users::find(&database, email.trim())?.ok_or_else(|| nobody(email))?;
-    Ok((database, user))
+    let (user, hash) = users::find(&database, email.trim())?.ok_or_else(|| nobody(email))?;
+    Ok((database, user, hash))
 }
 
 fn nobody(email: &str) -> Error {

@@ -24,6 +24,12 @@ const EMAIL_MISSING: &str = "Enter your email address.";
 const EMAIL_ODD: &str = "Enter an email address like ada@example.org.";
 const EMAIL_TOO_LONG: &str = "Use an email address of at most 254 characters.";
 
+/// Replaces a hash, unless it was replaced already.
+const SET_HASH: &str = "
+    UPDATE users
+    SET pwdhash = $3
+    WHERE uid = $1 AND pwdhash = $2";
+
 /// A person who may log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -106,23 +112,26 @@ pub fn list(database: &Database) -> Result<Vec<(User, std::time::SystemTime)>, E
 }
 
 /// Changes a password and ends all the user's sessions, both or neither. What they were, for
-/// [`Sessions::forget`](crate::sessions::Sessions::forget).
+/// [`Sessions::forget`](crate::sessions::Sessions::forget); `None` if the password is not the old
+/// one any more.
 pub fn set_password(
     database: &Database,
     uid: i64,
-    hash: &PasswordHash,
-) -> Result<Vec<IdHash>, Error> {
-    const SQL: &str = "
-        WITH changed AS (
-            UPDATE users
-            SET pwdhash = $2
-            WHERE uid = $1
-        )
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<Option<Vec<IdHash>>, Error> {
+    const END_SESSIONS: &str = "
         DELETE FROM sessions
         WHERE uid = $1
         RETURNING id_hash";
-    let ended = database.query(SQL, &[&uid, &hash.as_str()])?;
-    Ok(ended.iter().filter_map(IdHash::from_row).collect())
+    database.transaction(|transaction| {
+        // First, because it waits for logins under way, whose sessions the other must find.
+        if transaction.execute(SET_HASH, &[&uid, &old.as_str(), &new.as_str()])? == 0 {
+            return Ok(None);
+        }
+        let ended = transaction.query(END_SESSIONS, &[&uid])?;
+        Ok(Some(ended.iter().filter_map(IdHash::from_row).collect()))
+    })
 }
 
 /// Replaces a hash by a costlier one of the same password, unless the password was changed since.
@@ -132,11 +141,7 @@ pub fn upgrade_hash(
     old: &PasswordHash,
     new: &PasswordHash,
 ) -> Result<(), Error> {
-    const SQL: &str = "
-        UPDATE users
-        SET pwdhash = $3
-        WHERE uid = $1 AND pwdhash = $2";
-    database.execute(SQL, &[&uid, &old.as_str(), &new.as_str()])?;
+    database.execute(SET_HASH, &[&uid, &old.as_str(), &new.as_str()])?;
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rouille::{Request, Response};
 
 use crate::http::cookies;
+use crate::passwords::PasswordHash;
 use crate::sessions::{Flash, IdHash, Login, Session, SessionId, Which};
 use crate::users::User;
 use crate::{App, Error};
@@ -61,12 +62,18 @@ impl<'a> Visit<'a> {
     /// Logs a user in, under a new id.
     ///
     /// # Errors
-    /// [`Error::LoginRequired`] if the user was deleted in the meantime.
-    pub fn log_in(&mut self, app: &App, user: User, remember: bool) -> Result<(), Error> {
+    /// [`Error::LoginRequired`] if the user was deleted or the password changed in the meantime.
+    pub fn log_in(
+        &mut self,
+        app: &App,
+        user: User,
+        hash: &PasswordHash,
+        remember: bool,
+    ) -> Result<(), Error> {
         let user_agent = self.request.header("User-Agent").unwrap_or_default();
         let user_agent = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)];
         let login = Login { remember, user_agent, ip: self.ip };
-        let begun = app.sessions.begin(user, login, self.id_hash.as_ref())?;
+        let begun = app.sessions.begin(user, hash, login, self.id_hash.as_ref())?;
         let id = begun.ok_or(Error::LoginRequired)?;
         self.issue(id, remember.then_some(app.config.session_remembered));
         self.identify(app)

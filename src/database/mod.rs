@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use postgres::types::ToSql;
-use postgres::{Client, Row, Statement};
+use postgres::{Client, Row, Statement, Transaction};
 use r2d2::{Pool, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -78,6 +78,18 @@ impl Database {
     pub fn execute(&self, sql: &'static str, params: Params) -> Result<u64, Error> {
         let (mut connection, statement) = self.prepared(sql)?;
         Ok(connection.execute(&statement, params)?)
+    }
+
+    /// Statements that all take effect, or none does.
+    pub fn transaction<T>(
+        &self,
+        statements: impl FnOnce(&mut Transaction) -> Result<T, postgres::Error>,
+    ) -> Result<T, Error> {
+        let mut connection = self.connection()?;
+        let mut transaction = connection.transaction()?;
+        let outcome = statements(&mut transaction)?;
+        transaction.commit()?;
+        Ok(outcome)
     }
 
     /// Whether the database answers.

@@ -45,12 +45,13 @@ pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Respons
     let email = form.field("email")?.trim();
     let password = Password::typed(form.field("password")?);
     let next = form.optional("next").and_then(|next| return_path(app, next));
-    let Some(user) = authenticate(app, email, &password, visit.ip)? else {
+    let Some((user, hash)) = authenticate(app, email, &password, visit.ip)? else {
         let problems = vec![("email", WRONG.to_owned())];
         return Ok(page(app, visit, email, next.as_ref(), &problems).with_status_code(401));
     };
-    event("login", visit.ip, &[("email", &user.email)]);
-    visit.log_in(app, user, form.optional("remember").is_some())?;
+    let email = user.email.clone();
+    visit.log_in(app, user, &hash, form.optional("remember").is_some())?;
+    event("login", visit.ip, &[("email", &email)]);
     Ok(redirect(next.as_ref()))
 }
 

@@ -71,7 +71,7 @@ fn store(
         return visit.redirect(app, "/login", Flash::Alert(EMAIL_TAKEN.to_owned()));
     };
     event("registration", visit.ip, &[("email", email)]);
-    visit.log_in(app, user, false)?;
+    visit.log_in(app, user, &hash, false)?;
     let welcome = format!("Welcome, {first_name}! Your account was created.");
     visit.redirect(app, login::AFTER_LOGIN, Flash::Notice(welcome))
 }

@@ -61,21 +61,22 @@ pub fn change_password(
 ) -> Result<Response, Error> {
     let form = app.form(request)?;
     let current = Password::typed(form.field("current_password")?);
-    let user = &session.user;
+    let known = &session.user;
     let (password, mut problems) =
-        new_password(&form, &[&user.first_name, &user.last_name, &user.email])?;
+        new_password(&form, &[&known.first_name, &known.last_name, &known.email])?;
     // As at a login: whoever stole a session has no more guesses here than there.
-    if authenticate(app, &user.email, &current, visit.ip)?.is_none() {
+    let found = authenticate(app, &known.email, &current, visit.ip)?;
+    if found.is_none() {
         problems.insert(0, ("current_password", WRONG_PASSWORD.to_owned()));
     }
-    if !problems.is_empty() {
+    let Some((user, old)) = found.filter(|_| problems.is_empty()) else {
         return Ok(page(app, visit, session, &problems)?.with_status_code(422));
-    }
-    let hash = app.passwords.hash(&password)?;
-    let ended = users::set_password(&app.database, user.uid, &hash)?;
-    app.sessions.forget(user.uid, &ended);
+    };
+    let new = app.passwords.hash(&password)?;
+    let ended = users::set_password(&app.database, user.uid, &old, &new)?;
+    app.sessions.forget(user.uid, &ended.ok_or(Error::LoginRequired)?);
     event("password-changed", visit.ip, &[("email", &user.email)]);
-    visit.log_in(app, (**user).clone(), session.remembered)?;
+    visit.log_in(app, user, &new, session.remembered)?;
     visit.redirect(app, login::AFTER_LOGIN, Flash::Notice(PASSWORD_CHANGED.to_owned()))
 }
 

@@ -29,6 +29,7 @@ pub use self::table::{Listed, Login, Session, Which};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
+use crate::passwords::PasswordHash;
 use crate::users::User;
 
 /// How long what the table said is taken for true.
@@ -99,16 +100,17 @@ impl Sessions {
     }
 
     /// Logs a user in under a new id, and ends the session that the visitor had (OWASP ASVS 5.0,
-    /// 7.2.4). `None` if the user has been deleted.
+    /// 7.2.4). `None` if the user is gone or has another password by now.
     pub fn begin(
         &self,
         user: User,
+        hash: &PasswordHash,
         login: Login,
         replaced: Option<&IdHash>,
     ) -> Result<Option<SessionId>, Error> {
         let id = SessionId::random()?;
-        let (hash, checked) = (id.hash(), Instant::now());
-        let Some(number) = self.table.insert(&hash, replaced, user.uid, login)? else {
+        let (id_hash, checked) = (id.hash(), Instant::now());
+        let Some(number) = self.table.insert(&id_hash, replaced, user.uid, hash, login)? else {
             return Ok(None);
         };
         if let Some(replaced) = replaced {
@@ -116,7 +118,7 @@ impl Sessions {
         }
         self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
         let session = Session { number, remembered: login.remember, user: Arc::new(user) };
-        self.entries(&hash).insert(hash, Entry { session, checked, flashes: Vec::new() });
+        self.entries(&id_hash).insert(id_hash, Entry { session, checked, flashes: Vec::new() });
         Ok(Some(id))
     }
 

@@ -15,6 +15,7 @@ use super::IdHash;
 use crate::config::Config;
 use crate::database::{Database, Params};
 use crate::error::Error;
+use crate::passwords::PasswordHash;
 use crate::users::User;
 
 /// The most sessions that a list shows.
@@ -89,24 +90,29 @@ impl Table {
         }
     }
 
-    /// Stores a session and deletes the one it replaces. Its number; `None` if the user is gone.
+    /// Stores a session and deletes the one it replaces. Its number; `None` if the user is gone or has
+    /// another password by now. If it is just being changed, this waits for the end of that.
     pub(super) fn insert(
         &self,
         session: &IdHash,
         replaced: Option<&IdHash>,
         uid: i64,
+        hash: &PasswordHash,
         Login { remember, user_agent, ip }: Login,
     ) -> Result<Option<i64>, Error> {
         const SQL: &str = "
             WITH replaced AS (DELETE FROM sessions WHERE id_hash = $2)
             INSERT INTO sessions (id_hash, uid, expires_at, remembered, user_agent, ip)
-            SELECT $1, uid, now() + $4 * INTERVAL '1 second', $5, $6, $7
+            SELECT $1, uid, now() + $5 * INTERVAL '1 second', $6, $7, $8
             FROM users
-            WHERE uid = $3
+            WHERE uid = $3 AND pwdhash = $4
+            FOR SHARE
             RETURNING number";
         let lasts = if remember { self.remembered } else { self.idle.min(self.lifetime) };
         let (session, replaced) = (session.as_bytes(), replaced.map(IdHash::as_bytes));
-        let params: Params = &[&session, &replaced, &uid, &lasts, &remember, &user_agent, &ip];
+        let hash = hash.as_str();
+        let params: Params =
+            &[&session, &replaced, &uid, &hash, &lasts, &remember, &user_agent, &ip];
         let row = self.database.query_opt(SQL, params)?;
         Ok(row.map(|row| row.get("number")))
     }

@@ -5,9 +5,14 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use crate::browser::Browser;
+use crate::programs::until;
 use crate::site::{PASSWORD, Site, handler, log_in, register};
 
 const NAME: &str = "doorward";
+
+/// How many of a site's queries wait for the end of another one's transaction.
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 fn is_in(browser: &mut Browser) -> bool {
     browser.get("/secret").status == 200
@@ -117,9 +122,7 @@ fn however_many_requests_ask_at_once_one_query_answers_them_all() {
         };
         let tabs = [(); 50].map(|()| scope.spawn(ask));
         sleep(Duration::from_millis(500));
-        let waiting = "SELECT count(*) FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        assert_eq!(table.query_one(waiting, &[]).unwrap().get::<_, i64>(0), 1);
+        assert_eq!(site.count(WAITING), 1);
         table.rollback().unwrap();
         assert_eq!(tabs.map(|tab| tab.join().unwrap()), [200; 50]);
     });
@@ -331,18 +334,50 @@ fn a_flood_of_strangers_pushes_out_the_oldest_strangers_and_no_login() {
     assert!(is_in(&mut ada));
 }
 
-#[test]
-fn asvs_7_4_3_a_login_that_began_with_the_old_password_comes_too_late() {
-    let site = Site::with(|config| config.bcrypt_cost = 10);
+/// Where a form leads that is sent while `meanwhile` is done in a transaction, which ends when the
+/// form has to wait for it.
+fn overtaken(site: &Site, meanwhile: &str, path: &str, fields: &[(&str, &str)]) -> String {
     let app = handler(&site.app);
-    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let mut client = site.sql();
     thread::scope(|scope| {
-        let login = scope.spawn(|| {
-            log_in(&mut Browser::new(&handler(&site.app)), "ada@example.org", PASSWORD).status
+        let mut transaction = client.transaction().unwrap();
+        transaction.batch_execute(meanwhile).unwrap();
+        let form = scope.spawn(|| {
+            let mut ada_too = Browser::new(&app);
+            ada_too.jar = ada.jar.clone();
+            ada_too.post(path, fields).location().to_owned()
         });
-        // While its password is hashed, which takes longer than this.
-        thread::sleep(Duration::from_millis(20));
-        site.sql().execute("UPDATE users SET pwdhash = 'another'", &[]).unwrap();
-        assert_eq!(login.join().unwrap(), 401);
-    });
+        until(|| site.count(WAITING) == 1);
+        transaction.commit().unwrap();
+        form.join().unwrap()
+    })
+}
+
+#[test]
+fn asvs_7_4_3_what_began_with_the_old_password_comes_too_late() {
+    let change = "UPDATE users SET pwdhash = 'another'";
+    let new = "kestrel 55 obelisk mango";
+    for (path, fields) in [
+        ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)][..]),
+        ("/password", &[("current_password", PASSWORD), ("password", new), ("confirm", new)]),
+    ] {
+        let site = Site::new();
+        assert_eq!(overtaken(&site, change, path, fields), "/login");
+        assert_eq!(site.count("SELECT count(*) FROM users WHERE pwdhash = 'another'"), 1);
+        assert_eq!(site.count("SELECT count(*) FROM sessions WHERE number > 1"), 0, "no new one");
+    }
+}
+
+#[test]
+fn asvs_7_4_3_a_new_password_ends_a_login_that_was_under_way() {
+    let login = "INSERT INTO sessions (id_hash, uid, expires_at, remembered, user_agent, ip)
+        SELECT sha256(''), uid, now() + INTERVAL '1 day', true, '', '::1' FROM users FOR SHARE";
+    let new = "kestrel 55 obelisk mango";
+    let change = [("current_password", PASSWORD), ("password", new), ("confirm", new)];
+    let site = Site::new();
+    assert_eq!(overtaken(&site, login, "/password", &change), "/secret");
+    assert_eq!(site.count("SELECT count(*) FROM sessions"), 1);
+    assert_eq!(site.count("SELECT count(*) FROM sessions WHERE id_hash = sha256('')"), 0);
 }
