@@ -186,8 +186,9 @@ impl Sessions {
         self.table.sweep()
     }
 
-    /// What the table said less than a second ago, or what `ask` brings. One asks, and the others wait
-    /// together: a thousand who took turns to look at the answer would wait for each other.
+    /// What the table said less than a second ago, or what `ask` brings. While somebody asks, the others
+    /// wait together: a thousand who took turns to look at the answer would wait for each other. If it
+    /// was no answer to theirs, they do take turns, and ask.
     fn known_or_asked<T>(
         &self,
         shard: usize,
@@ -196,20 +197,22 @@ impl Sessions {
     ) -> Result<T, Error> {
         let is_fresh = |(checked, _): &(Instant, T)| checked.elapsed() < FRESH;
         let fresh = || known().filter(is_fresh).map(|(_, value)| value);
+        if let Some(value) = fresh() {
+            return Ok(value);
+        }
         let asking = &self.shards[shard % SHARDS].asking;
-        let mut deadline = None;
-        loop {
+        let deadline = Instant::now() + PATIENCE;
+        let mut turn = asking.try_write();
+        if turn.is_none() {
+            drop(asking.try_read_until(deadline));
             if let Some(value) = fresh() {
                 return Ok(value);
             }
-            if let Some(_turn) = asking.try_write() {
-                // Somebody may have asked between the look and the turn.
-                return fresh().map_or_else(ask, Ok);
-            }
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
-            let answered = asking.try_read_until(deadline);
-            drop(answered.ok_or(Error::Busy("turn to ask the database"))?);
+            turn = asking.try_write_until(deadline);
         }
+        let _turn = turn.ok_or(Error::Busy("turn to ask the database"))?;
+        // Somebody may have asked between the look and the turn.
+        fresh().map_or_else(ask, Ok)
     }
 
     /// Asks the table for a session, and puts the answer into the map.
