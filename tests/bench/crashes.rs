@@ -36,8 +36,8 @@ pub struct Outcome {
 pub fn kill_both() -> Outcome {
     let cluster = Cluster::start();
     // The cost is low so that the database has something to do.
-    let doorward = Mutex::new(Doorward::on(cluster.url(), &["--bcrypt-cost", "10"]));
-    let address = doorward.lock().unwrap().address.clone();
+    let mut doorward = Doorward::on(cluster.url(), &["--bcrypt-cost", "10"]);
+    let address = doorward.address.clone();
     let load = Load::default();
     let [doorward_back, postgres_back] = thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -45,7 +45,7 @@ pub fn kill_both() -> Outcome {
             scope.spawn(|| load.read(&address));
         }
         let times = [
-            load.until_back(&address, || doorward.lock().unwrap().kill_and_restart()),
+            load.until_back(&address, || doorward.kill_and_restart()),
             load.until_back(&address, || cluster.kill_and_restart()),
         ];
         load.is_over.store(true, Relaxed);
@@ -57,12 +57,7 @@ pub fn kill_both() -> Outcome {
 }
 
 fn is_member(address: &str, cookie: &str) -> bool {
-    is_ok(address, "/secret", &format!("Cookie: {cookie}\r\n"))
-}
-
-fn is_ok(address: &str, path: &str, headers: &str) -> bool {
-    let answer = Visitor::attempt(address, "GET", path, headers, "");
-    answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    Visitor::is_served(address, "/secret", &format!("Cookie: {cookie}\r\n"))
 }
 
 /// Clients that go on whatever happens.
@@ -103,7 +98,7 @@ impl Load {
         assert!(is_member(address, &member));
         kill_and_restart();
         let begun = Instant::now();
-        while !is_ok(address, "/healthz", "") || !is_member(address, &member) {
+        while !Visitor::is_served(address, "/healthz", "") || !is_member(address, &member) {
             assert!(begun.elapsed() < Duration::from_mins(1), "nobody is served any more");
         }
         let time = begun.elapsed();

@@ -168,6 +168,12 @@ impl Visitor {
         Some(answer)
     }
 
+    /// Whether somebody listens there and shows a page.
+    pub fn is_served(address: &str, path: &str, headers: &str) -> bool {
+        let answer = Visitor::attempt(address, "GET", path, headers, "");
+        answer.is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
     /// The cookie that an answer sets.
     pub fn cookie(answer: &str) -> &str {
         let cookie = answer.split("Set-Cookie: ").nth(1).unwrap_or_else(|| panic!("{answer}"));

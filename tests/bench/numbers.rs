@@ -71,12 +71,16 @@ fn at_most(what: &'static str, reached: f64, asked: f64, unit: &str) -> Row {
     }
 }
 
+/// The same for a time and a number of milliseconds.
+fn within(what: &'static str, time: Duration, asked: f64) -> Row {
+    at_most(what, time.as_secs_f64() * 1e3, asked, "ms")
+}
+
 /// From the start of the process to its first answer, with the schema in place.
 fn start_up(doorward: &Doorward) -> Row {
     let mut times: Vec<_> = (0..5).map(|_| Doorward::beside(doorward, &[]).started_in).collect();
     times.sort();
-    let median = times[2].as_secs_f64() * 1e3;
-    at_most("start to first answer", median, 100.0, "ms")
+    within("start to first answer", times[2], 100.0)
 }
 
 /// `GET /secret` against nginx, in turn, at growing numbers of connections.
@@ -189,15 +193,9 @@ fn sessions(sessions: u32, rows: &mut Vec<Row>) {
 /// `kill -9` of doorward and of PostgreSQL while people register and read.
 fn crashes(rows: &mut Vec<Row>) {
     let crashes = crashes::kill_both();
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    rows.push(at_most(
-        "`kill -9` of doorward: serves again in",
-        ms(crashes.doorward_back),
-        2e3,
-        "ms",
-    ));
-    let back = ms(crashes.postgres_back);
-    rows.push(at_most("`kill -9` of PostgreSQL: when it is up, in", back, 2e3, "ms"));
+    rows.push(within("`kill -9` of doorward: serves again in", crashes.doorward_back, 2_000.0));
+    let back = crashes.postgres_back;
+    rows.push(within("`kill -9` of PostgreSQL: when it is up, in", back, 2_000.0));
     rows.push(Row {
         what: "registrations or logins lost in both",
         reached: format!("{} of {}", crashes.lost, crashes.acknowledged),

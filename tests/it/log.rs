@@ -6,7 +6,7 @@ use std::sync::{Mutex, Once};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::browser::Browser;
-use crate::site::{PASSWORD, Site, handler, log_in, register};
+use crate::site::{NEW_PASSWORD, PASSWORD, Site, handler, log_in, register};
 
 thread_local! {
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -73,9 +73,7 @@ fn asvs_16_2_1_to_16_2_4_and_16_3_1_to_16_3_4_each_security_event_is_one_line_wi
     assert_eq!(events(), [format!("event=login {who}")]);
     ada.post("/sessions/end", &[("session", "others")]);
     assert_eq!(events(), [format!("event=sessions-ended {who} count=\"0\"")]);
-    let new = "kestrel 55 obelisk mango";
-    let fields = [("current_password", PASSWORD), ("password", new), ("confirm", new)];
-    ada.post("/password", &fields);
+    ada.post("/password", &NEW_PASSWORD);
     assert_eq!(events(), [format!("event=password-changed {who}")]);
     ada.request("POST", "/logout", &[("Sec-Fetch-Site", "cross-site")], Vec::new());
     assert_eq!(events(), ["event=cross-site-refused address=203.0.113.7 path=\"/logout\""]);

@@ -14,6 +14,7 @@ mod listener;
 mod log;
 mod next;
 mod pages;
+mod password_change;
 mod programs;
 mod proxies;
 mod readme;

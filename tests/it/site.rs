@@ -12,6 +12,13 @@ use crate::browser::{Browser, Page};
 /// A password that is strong enough for everybody here.
 pub const PASSWORD: &str = "plover quartz 81 lagoon";
 
+/// The form that changes it.
+pub const NEW_PASSWORD: [(&str, &str); 3] = [
+    ("current_password", PASSWORD),
+    ("password", "kestrel 55 obelisk mango"),
+    ("confirm", "kestrel 55 obelisk mango"),
+];
+
 /// An application with a database of its own.
 pub struct Site {
     pub app: App,
@@ -94,6 +101,14 @@ impl Site {
     /// How many rows a query counts.
     pub fn count(&self, sql: &str) -> i64 {
         self.sql().query_one(sql, &[]).unwrap().get(0)
+    }
+
+    /// How many queries wait for the end of another one's transaction.
+    pub fn waiting(&self) -> i64 {
+        self.count(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
     }
 }
 
