@@ -18,8 +18,8 @@
 //!
 //! # Invariants
 //!
-//! - No SQL outside `users.rs` and `sessions/`, but for what `doorward check` asks about server and
-//!   migrations, in `check.rs`. No HTML outside `pages/`. No `Set-Cookie` outside `http/cookies.rs`.
+//! - No SQL outside `users.rs` and `sessions/`, but for deadlines and the step that folds emails, in
+//!   `database/`, and what `doorward check` asks about server and migrations, in `check.rs`. No HTML outside `pages/`. No `Set-Cookie` outside `http/cookies.rs`.
 //! - `users`, `sessions`, `passwords` and `throttle` never see a request or a response; `http/`
 //!   never sees a user.
 //! - A handler for members takes a [`Session`](sessions::Session), which the route table passes, or
@@ -88,6 +88,7 @@ mod visit;
 pub mod authentication;
 pub mod database;
 mod files;
+mod line;
 pub mod passwords;
 pub mod sessions;
 pub mod throttle;

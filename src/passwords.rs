@@ -1,20 +1,20 @@
-//! Passwords: which are strong enough, bcrypt, and how many are hashed at once.
+//! Passwords: which are strong enough, bcrypt, and the line in which both wait.
 //!
-//! In: [`Password`]s as they were typed. Out: [`PasswordHash`]es, yes or no, or [`Error::Busy`].
-//! bcrypt is slow on purpose, so it gets threads of its own, one a core: a flood of logins waits in
-//! line, in the order it came. Pages stay fast, because a kernel lets threads that mostly sleep go
+//! bcrypt is slow on purpose, and judging a password takes nearly as long. So both get threads of
+//! their own, one a core, and wait in one line that takes turns between networks: a flood delays the
+//! network that it comes from. Pages stay fast, because a kernel lets threads that mostly sleep go
 //! before threads that never do.
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::net::IpAddr;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bcrypt::{non_truncating_hash, non_truncating_verify};
-use parking_lot::Mutex;
 use zxcvbn::{Score, zxcvbn};
 
 use crate::error::Error;
+use crate::line::{Line, Patience};
+use crate::throttle::network;
 
 /// What to say of two passwords that should be one.
 pub const NOT_CONFIRMED: &str = "The two passwords are not the same.";
@@ -32,8 +32,11 @@ const JUDGED_CHARS: usize = 24;
 /// As much of a name or an email as a password is judged by, in bytes.
 const KNOWN_BYTES: usize = 254;
 
-/// How long a login waits for its turn.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+/// How long a password waits for its turn. Once begun, work on it is always finished.
+const PATIENCE: Patience = Patience { begin: Duration::from_secs(10), end: Duration::MAX };
+
+/// bcrypt's own limits of the cost.
+const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 
 /// A password as it was typed. It can be hashed and compared, and nothing else.
 pub struct Password(String);
@@ -42,15 +45,10 @@ pub struct Password(String);
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
-/// The line that passwords wait in to be hashed.
+/// Hashes, compares and judges passwords, in the line.
 pub struct Passwords {
     cost: u32,
-    line: Sender<Job>,
-}
-
-struct Job {
-    deadline: Instant,
-    work: Box<dyn FnOnce() + Send>,
+    line: Line<IpAddr>,
 }
 
 impl Password {
@@ -106,83 +104,109 @@ impl PasswordHash {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The cost it was made at.
+    ///
+    /// # Errors
+    /// [`Error::System`] if this is no hash of bcrypt's.
+    fn cost(&self) -> Result<u32, Error> {
+        let cost = self.0.get(4..6).and_then(|cost| cost.parse().ok());
+        cost.filter(|cost| COSTS.contains(cost)).ok_or_else(|| unreadable(&"no cost in it"))
+    }
 }
 
 impl Passwords {
-    /// Starts the threads that hash, one a core.
+    /// Starts the threads, one a core.
     ///
     /// # Errors
     /// [`Error::System`] if a thread cannot be started.
     pub fn new(cost: u32) -> Result<Passwords, Error> {
-        let (line, jobs) = channel();
-        let jobs = Arc::new(Mutex::new(jobs));
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            let jobs = Arc::clone(&jobs);
-            thread::Builder::new()
-                .name("bcrypt".to_owned())
-                .spawn(move || work_off(&jobs))
-                .map_err(|error| Error::System(format!("cannot start a thread: {error}")))?;
-        }
-        Ok(Passwords { cost, line })
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Ok(Passwords { cost, line: Line::new("turn to hash a password", cores)? })
+    }
+
+    /// [`Password::weakness`], in the line.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if the turn of this visitor's network did not come within 10 s.
+    pub fn weakness(
+        &self,
+        ip: IpAddr,
+        password: &Password,
+        names_and_email: &[&str],
+    ) -> Result<Option<String>, Error> {
+        let password = Password(password.0.clone());
+        let known: Vec<String> = names_and_email.iter().map(ToString::to_string).collect();
+        self.in_turn(ip, move || {
+            password.weakness(&known.iter().map(String::as_str).collect::<Vec<_>>())
+        })
     }
 
     /// The hash of a new password, which must be at most [`MAX_BYTES`] long.
     ///
     /// # Errors
-    /// [`Error::Busy`] if its turn did not come within 10 s.
-    pub fn hash(&self, password: &Password) -> Result<PasswordHash, Error> {
+    /// [`Error::Busy`] if the turn of this visitor's network did not come within 10 s.
+    pub fn hash(&self, ip: IpAddr, password: &Password) -> Result<PasswordHash, Error> {
         let (password, cost) = (Password(password.0.clone()), self.cost);
-        self.in_turn(move || password.hash(cost))?
+        self.in_turn(ip, move || password.hash(cost))?
     }
 
-    /// Whether a password is the one that was hashed. Without a hash, because there is no such
-    /// user, the answer is no and takes the same time (OWASP ASVS 5.0, 6.3.8).
+    /// Whether a password is the one that was hashed. Without a hash, because there is no such user,
+    /// the answer is no.
+    ///
+    /// Every no takes one time, that of a hash of the highest cost there is, whatever the cost of this
+    /// one (OWASP ASVS 5.0, 6.3.8). `highest_cost` is that of the hashes in the users table, if any.
     ///
     /// # Errors
-    /// [`Error::Busy`] if its turn did not come within 10 s.
-    pub fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<bool, Error> {
-        let can_match = hash.is_some() && password.0.len() <= MAX_BYTES;
-        let (password, hash) = match hash {
-            Some(hash) if can_match => (password.0.clone(), hash.0.clone()),
-            _ => (String::new(), dummy(self.cost)),
+    /// [`Error::Busy`] if the turn of this visitor's network did not come within 10 s;
+    /// [`Error::System`] for a hash that bcrypt cannot read.
+    pub fn verify(
+        &self,
+        ip: IpAddr,
+        password: &Password,
+        hash: Option<&PasswordHash>,
+        highest_cost: Option<u32>,
+    ) -> Result<bool, Error> {
+        let no_costs = highest_cost.filter(|cost| COSTS.contains(cost)).unwrap_or_default();
+        let no_costs = no_costs.max(self.cost);
+        // A password that cannot have been hashed gets the answer of an unknown user.
+        let Some(hash) = hash.filter(|_| password.0.len() <= MAX_BYTES) else {
+            return self.in_turn(ip, move || waste(no_costs))?.map(|()| false);
         };
-        let matches = self.in_turn(move || non_truncating_verify(password, &hash))?;
-        // A hash that bcrypt cannot read matches nothing; the log tells the administrator.
-        let matches = matches.unwrap_or_else(|error| {
-            log::error!("users: a pwdhash cannot be read ({error}); set that user's password anew");
-            false
-        });
-        Ok(can_match && matches)
+        let (password, hash, cost) = (password.0.clone(), hash.0.clone(), hash.cost()?);
+        self.in_turn(ip, move || {
+            let is_right = non_truncating_verify(password, &hash).map_err(|e| unreadable(&e))?;
+            if !is_right {
+                // One more doubles the time, so 2^a + (2^a + 2^(a+1) + … + 2^(b-1)) is 2^b.
+                (cost..no_costs).try_for_each(waste)?;
+            }
+            Ok(is_right)
+        })?
     }
 
-    /// Whether a hash is cheaper to guess than one made today.
+    /// Whether a hash has another cost than one made today, and should be replaced.
     pub fn is_outdated(&self, hash: &PasswordHash) -> bool {
-        let cost = hash.0.get(4..6).and_then(|cost| cost.parse().ok());
-        cost.is_some_and(|cost: u32| cost < self.cost)
+        hash.cost().is_ok_and(|cost| cost != self.cost)
     }
 
     fn in_turn<T: Send + 'static>(
         &self,
+        ip: IpAddr,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let (reply, result) = channel();
-        let work = Box::new(move || drop(reply.send(work())));
-        // Whoever drops a job undone, drops its end of the reply, and the wait below ends.
-        let _ = self.line.send(Job { deadline: Instant::now() + MAX_WAIT, work });
-        result.recv().map_err(|_| Error::Busy("turn to hash a password"))
+        self.line.run(network(ip), PATIENCE, work)
     }
 }
 
-fn work_off(jobs: &Mutex<Receiver<Job>>) {
-    let next = || jobs.lock().recv();
-    while let Ok(Job { deadline, work }) = next() {
-        if Instant::now() < deadline {
-            work();
-        }
-    }
+/// Takes the time of one comparison at that cost.
+fn waste(cost: u32) -> Result<(), Error> {
+    // A hash that no password has, as far as anybody knows.
+    let dummy = format!("$2b${cost:02}${}", ".".repeat(53));
+    non_truncating_verify("", &dummy).map(drop).map_err(|error| unreadable(&error))
 }
 
-/// A hash of that cost that no password has, as far as anybody knows.
-fn dummy(cost: u32) -> String {
-    format!("$2b${cost:02}${}", ".".repeat(53))
+fn unreadable(cause: &dyn std::fmt::Display) -> Error {
+    Error::System(format!(
+        "users: a pwdhash cannot be read ({cause}); set that user's password with `doorward user password`"
+    ))
 }

@@ -34,10 +34,8 @@ pub fn page(app: &App, visit: &mut Visit, error: &Error) -> Response {
         Error::TooLarge => (413, "That is too much", "Send a shorter form."),
         Error::NotAForm => (415, "That is not a form", USE_LINKS),
         Error::Throttled(_) => (429, "Too many tries", WAIT),
-        Error::Setting(..) | Error::System(_) | Error::Refused(_) => (500, "Something broke", TELL),
-        Error::Database(_) | Error::Query(_) | Error::Busy(_) => {
-            (503, "We cannot answer right now", SOON)
-        }
+        _ if error.is_outage() => (503, "We cannot answer right now", SOON),
+        _ => (500, "Something broke", TELL),
     };
     let seconds = if let Error::Throttled(wait) = error { wait.as_secs() + 1 } else { 5 };
     let content = html! {

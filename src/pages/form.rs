@@ -3,12 +3,17 @@
 //!
 //! In: what was typed and what is wrong with it. Out: markup, in which no password ever stands.
 
+use std::net::IpAddr;
+
 use maud::{Markup, html};
 
+use crate::app::App;
 use crate::error::Error;
+use crate::events::event;
 use crate::http::form::Form;
 use crate::passwords::{MAX_BYTES, MIN_CHARS, NOT_CONFIRMED, Password};
 use crate::users::{MAX_EMAIL_BYTES, MAX_NAME_CHARS};
+use crate::visit::Visit;
 
 const FIELDS_WRONG: &str = "Please look at these again:";
 const PASSWORD_HINT: &str = "At least 8 characters. A few uncommon words make a good one.";
@@ -59,14 +64,30 @@ pub fn new_password_fields(problems: &[Problem]) -> [Markup; 2] {
         .map(|(name, label)| field(name, label, "new-password", "", problems))
 }
 
-/// What was typed into them, and what is wrong with it, given what a guesser would know.
+/// Counts a form as refused, until it is found to be right: judging a password takes long.
 ///
 /// # Errors
-/// [`Error::BadRequest`] if one of them is missing.
-pub fn new_password(form: &Form, known: &[&str]) -> Result<(Password, Vec<Problem>), Error> {
+/// [`Error::Throttled`] if too many from this network were refused.
+pub fn count_form(app: &App, visit: &Visit) -> Result<(), Error> {
+    app.throttle
+        .form(visit.ip)
+        .inspect_err(|_| event("form-throttled", visit.ip, &[("path", visit.path)]))
+}
+
+/// What was typed into them, and what is wrong with it, given what a guesser would know. Judging it
+/// waits in the line of the visitor's network.
+///
+/// # Errors
+/// [`Error::BadRequest`] if one of them is missing; as [`Passwords::weakness`](crate::passwords::Passwords::weakness).
+pub fn new_password(
+    app: &App,
+    ip: IpAddr,
+    form: &Form,
+    known: &[&str],
+) -> Result<(Password, Vec<Problem>), Error> {
     let (typed, again) = (form.field("password")?, form.field("confirm")?);
     let password = Password::typed(typed);
-    let weakness = password.weakness(known).map(|text| ("password", text));
+    let weakness = app.passwords.weakness(ip, &password, known)?.map(|text| ("password", text));
     let difference = (typed != again).then(|| ("confirm", NOT_CONFIRMED.to_owned()));
     Ok((password, weakness.into_iter().chain(difference).collect()))
 }

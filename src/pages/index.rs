@@ -19,7 +19,7 @@ const INSIDE: &str = "You are logged in. Everything of yours is on the secret pa
 pub fn show(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response, Error> {
     let content = html! {
         @if let Some(session) = &visit.member {
-            h1 { "Hello, " (session.user.first_name) "!" }
+            h1 { "Hello, " (layout::name(&session.user.first_name)) "!" }
             p { (INSIDE) }
             ul.places {
                 li { a href="/secret#files" { "Files" } " for members" }

@@ -47,6 +47,12 @@ pub fn page(app: &App, visit: &mut Visit, title: &str, content: &[Markup]) -> Re
     Response::html(markup.into_string())
 }
 
+/// A person's name in a sentence, apart from what stands around it: a name that runs from right to left
+/// would turn the punctuation beside it around. ASCII never does.
+pub fn name(name: &str) -> Markup {
+    html! { @if name.is_ascii() { (name) } @else { bdi { (name) } } }
+}
+
 fn navigation(app: &App, visit: &Visit) -> Markup {
     let is_stranger = visit.looked_up && visit.member.is_none();
     let links = [

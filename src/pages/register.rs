@@ -6,7 +6,7 @@
 use maud::html;
 use rouille::{Request, Response};
 
-use super::form::{Problem, field, new_password, new_password_fields, summary, title};
+use super::form::{Problem, count_form, field, new_password, new_password_fields, summary, title};
 use super::{layout, login};
 use crate::events::event;
 use crate::passwords::Password;
@@ -47,8 +47,9 @@ pub fn submit(app: &App, visit: &mut Visit, request: &Request) -> Result<Respons
     let last_name = form.field("last_name")?.trim();
     let email = form.field("email")?.trim();
     let typed = [first_name, last_name, email];
+    count_form(app, visit)?;
     let mut problems = users::problems(first_name, last_name, email);
-    let (password, more) = new_password(&form, &typed)?;
+    let (password, more) = new_password(app, visit.ip, &form, &typed)?;
     problems.extend(more);
     if !problems.is_empty() {
         return Ok(page(app, visit, typed, &problems).with_status_code(422));
@@ -66,7 +67,8 @@ fn store(
     app.throttle.registration(visit.ip).inspect_err(|_| {
         event("registration-throttled", visit.ip, &[("email", email)]);
     })?;
-    let hash = app.passwords.hash(password)?;
+    app.throttle.accept_form(visit.ip);
+    let hash = app.passwords.hash(visit.ip, password)?;
     let Some(user) = users::add(&app.database, (first_name, last_name), email, &hash)? else {
         return visit.redirect(app, "/login", Flash::Alert(EMAIL_TAKEN.to_owned()));
     };

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rouille::{Request, Response, ResponseBody};
 
-use super::form::{Problem, field, new_password, new_password_fields, summary, title};
+use super::form::{Problem, count_form, field, new_password, new_password_fields, summary, title};
 use super::{layout, login};
 use crate::authentication::authenticate;
 use crate::events::event;
@@ -62,17 +62,19 @@ pub fn change_password(
     let form = app.form(request)?;
     let current = Password::typed(form.field("current_password")?);
     let known = &session.user;
-    let (password, mut problems) =
-        new_password(&form, &[&known.first_name, &known.last_name, &known.email])?;
     // As at a login: whoever stole a session has no more guesses here than there.
     let found = authenticate(app, &known.email, &current, visit.ip)?;
+    count_form(app, visit)?;
+    let (password, mut problems) =
+        new_password(app, visit.ip, &form, &[&known.first_name, &known.last_name, &known.email])?;
     if found.is_none() {
         problems.insert(0, ("current_password", WRONG_PASSWORD.to_owned()));
     }
     let Some((user, old)) = found.filter(|_| problems.is_empty()) else {
         return Ok(page(app, visit, session, &problems)?.with_status_code(422));
     };
-    let new = app.passwords.hash(&password)?;
+    app.throttle.accept_form(visit.ip);
+    let new = app.passwords.hash(visit.ip, &password)?;
     let ended = users::set_password(&app.database, user.uid, &old, &new)?;
     app.sessions.forget(user.uid, &ended.ok_or(Error::LoginRequired)?);
     event("password-changed", visit.ip, &[("email", &user.email)]);
@@ -118,7 +120,7 @@ fn page(
     let sessions = app.sessions.list(session.user.uid)?;
     let content = [
         summary(problems),
-        html! { h1 { "Hello, " (session.user.full_name()) "!" } },
+        html! { h1 { "Hello, " (layout::name(&session.user.full_name())) "!" } },
         file_list(&files),
         password_form(session, problems),
         session_list(&sessions, session.number),

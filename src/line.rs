@@ -1,0 +1,224 @@
+//! Threads that run jobs, and the line that jobs wait in for them.
+//!
+//! The line is fair: turns go round between keys, such as networks, and not between jobs. However
+//! many jobs one key has waiting, they delay a job of another key by one turn.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::Error;
+
+/// How long a job may wait for its turn, and take in all.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    /// A job that did not begin within this time never begins.
+    pub begin: Duration,
+    /// Nobody waits longer than this for a job's result. A job that has begun runs on.
+    pub end: Duration,
+}
+
+/// Threads, and the jobs that wait for them. The threads end when this is dropped.
+pub(crate) struct Line<K> {
+    /// What its jobs are called in errors, such as "query".
+    name: &'static str,
+    shared: Arc<Shared<K>>,
+}
+
+struct Shared<K> {
+    queue: Mutex<Queue<K>>,
+    changed: Condvar,
+}
+
+struct Queue<K> {
+    /// The jobs of each key, in the order they came. No key is here without a job.
+    jobs: HashMap<K, VecDeque<Job>>,
+    /// Each of these keys once; the first has the next turn.
+    turns: VecDeque<K>,
+    is_closed: bool,
+}
+
+struct Job {
+    deadline: Instant,
+    work: Box<dyn FnOnce() + Send>,
+}
+
+impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`Error::System`] if a thread cannot be started.
+    pub fn new(name: &'static str, threads: usize) -> Result<Line<K>, Error> {
+        let queue = Queue { jobs: HashMap::new(), turns: VecDeque::new(), is_closed: false };
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
+        for _ in 0..threads {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || shared.run_jobs())
+                .map_err(|error| Error::System(format!("cannot start a thread: {error}")))?;
+        }
+        Ok(Line { name, shared })
+    }
+
+    /// Runs `work` on one of the threads when it is the key's turn, and waits for its result.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if that takes too long; [`Error::System`] if `work` panics.
+    pub fn run<T: Send + 'static>(
+        &self,
+        key: K,
+        patience: Patience,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, result) = channel();
+        // A panic ends the job and not its thread, of which there are few.
+        let work = Box::new(move || drop(reply.send(catch_unwind(AssertUnwindSafe(work)))));
+        self.shared.push(key, Job { deadline: Instant::now() + patience.begin, work });
+        match result.recv_timeout(patience.end) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_)) => Err(Error::System(format!("a {} panicked", self.name))),
+            // A job that is dropped before it begins drops its end of the channel, too.
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Err(Error::Busy(self.name))
+            }
+        }
+    }
+}
+
+impl<K> Drop for Line<K> {
+    fn drop(&mut self) {
+        self.shared.queue.lock().is_closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl<K: Copy + Eq + Hash> Shared<K> {
+    fn push(&self, key: K, job: Job) {
+        self.queue.lock().push(key, job);
+        self.changed.notify_one();
+    }
+
+    fn run_jobs(&self) {
+        while let Some(job) = self.next() {
+            (job.work)();
+        }
+    }
+
+    /// Waits for a job whose turn it is. `None` when the line is closed.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.queue.lock();
+        loop {
+            if queue.is_closed {
+                return None;
+            }
+            if let Some(job) = queue.pop() {
+                return Some(job);
+            }
+            self.changed.wait(&mut queue);
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Queue<K> {
+    fn push(&mut self, key: K, job: Job) {
+        let jobs = self.jobs.entry(key).or_default();
+        if jobs.is_empty() {
+            self.turns.push_back(key);
+        }
+        jobs.push_back(job);
+    }
+
+    /// The next job in turn that is not too late. A key whose jobs are all too late loses no turn.
+    fn pop(&mut self) -> Option<Job> {
+        while let Some(key) = self.turns.pop_front() {
+            let jobs = self.jobs.get_mut(&key)?;
+            let now = Instant::now();
+            let job = std::iter::from_fn(|| jobs.pop_front()).find(|job| now < job.deadline);
+            if jobs.is_empty() {
+                self.jobs.remove(&key);
+            } else {
+                self.turns.push_back(key);
+            }
+            if job.is_some() {
+                return job;
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::Sender;
+
+    use super::*;
+
+    const LONG: Patience = Patience { begin: Duration::from_mins(1), end: Duration::from_mins(1) };
+
+    /// A line of one thread, which is busy until the sender is dropped.
+    fn held_line() -> (Line<u8>, Sender<()>) {
+        let line = Line::new("job", 1).unwrap();
+        let (hold, release) = channel::<()>();
+        let work = Box::new(move || release.recv().map_or((), |()| ()));
+        line.shared.push(0, Job { deadline: Instant::now() + LONG.begin, work });
+        while !line.shared.queue.lock().turns.is_empty() {
+            thread::yield_now();
+        }
+        (line, hold)
+    }
+
+    #[test]
+    fn turns_go_round_between_keys_and_not_between_jobs() {
+        let (line, hold) = held_line();
+        let (done, order) = channel();
+        for key in [1, 1, 1, 1, 2, 3, 3] {
+            let done = done.clone();
+            let work = Box::new(move || done.send(key).unwrap());
+            line.shared.push(key, Job { deadline: Instant::now() + LONG.begin, work });
+        }
+        drop((hold, done));
+        assert_eq!(order.iter().collect::<Vec<_>>(), [1, 2, 3, 1, 3, 1, 1]);
+    }
+
+    #[test]
+    fn a_job_that_is_late_never_begins_and_costs_its_key_no_turn() {
+        let (line, hold) = held_line();
+        let (done, order) = channel();
+        for (key, patience) in [(1, Duration::ZERO), (1, LONG.begin), (2, LONG.begin)] {
+            let done = done.clone();
+            let work = Box::new(move || done.send((key, patience)).unwrap());
+            line.shared.push(key, Job { deadline: Instant::now() + patience, work });
+        }
+        let late = Patience { begin: Duration::ZERO, end: LONG.end };
+        drop((hold, done));
+        assert!(matches!(line.run(1, late, || ()), Err(Error::Busy("job"))));
+        assert_eq!(order.iter().collect::<Vec<_>>(), [(1, LONG.begin), (2, LONG.begin)]);
+    }
+
+    #[test]
+    fn a_job_that_panics_is_an_error_and_its_thread_goes_on() {
+        let line = Line::new("job", 1).unwrap();
+        for _ in 0..3 {
+            assert!(matches!(line.run(1, LONG, || panic!("on purpose")), Err(Error::System(_))));
+        }
+        assert_eq!(line.run(1, LONG, || 7).unwrap(), 7);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_result_longer_than_allowed() {
+        let line = Line::new("job", 1).unwrap();
+        let (hold, release) = channel::<()>();
+        let short = Patience { begin: LONG.begin, end: Duration::from_millis(10) };
+        let stuck = line.run(1, short, move || release.recv().is_ok());
+        assert!(matches!(stuck, Err(Error::Busy("job"))));
+        drop(hold);
+        assert_eq!(line.run(1, LONG, || 7).unwrap(), 7, "the thread comes back");
+    }
+}
