@@ -1,23 +1,18 @@
 //! Who has tried too often.
 //!
-//! In: emails and addresses. Out: go on, or [`Error::Throttled`] with the time to wait. Counts are
-//! kept for a pair of email and network and for a network, never for an email alone: nobody can
-//! lock out a visitor from another network.
+//! Tries are counted for a pair of email and network, and for a network, never for an email alone:
+//! nobody can lock a visitor out from another network.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::Arc;
-use std::time::Duration;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 
-use governor::clock::{Clock, MonotonicClock};
-use governor::nanos::Nanos;
-use governor::state::StateStore;
-use governor::{Quota, RateLimiter};
 use lru::LruCache;
 use parking_lot::Mutex;
 
 use crate::error::Error;
+use crate::users;
 
 /// Keys remembered for each limit; at about 100 bytes a key, a few megabytes. Beyond it, the one
 /// not seen for longest is forgotten.
@@ -31,11 +26,13 @@ pub struct Throttle {
     by_network: Limit,
     /// 20 registrations per hour for a network.
     registrations: Limit,
+    /// 60 refused forms per hour for a network.
+    forms: Limit,
     /// Keys are kept as hashes, so that a long email takes no more memory than a short one.
     hasher: RandomState,
 }
 
-/// A try that has been counted, until [`Throttle::forgive`] or [`Throttle::give_back`] undo it.
+/// A login that has been counted, until [`Throttle::forgive`] or [`Throttle::give_back`] undo it.
 pub struct Attempt {
     email: u64,
     network: u64,
@@ -44,11 +41,12 @@ pub struct Attempt {
 impl Throttle {
     /// Nobody has tried anything yet.
     pub fn new() -> Throttle {
-        let quarter = Duration::from_mins(15);
+        let (quarter, hour) = (Duration::from_mins(15), Duration::from_hours(1));
         Throttle {
             by_email: Limit::new(10, quarter),
             by_network: Limit::new(50, quarter),
-            registrations: Limit::new(20, Duration::from_hours(1)),
+            registrations: Limit::new(20, hour),
+            forms: Limit::new(60, hour),
             hasher: RandomState::new(),
         }
     }
@@ -60,14 +58,14 @@ impl Throttle {
     pub fn login(&self, email: &str, ip: IpAddr) -> Result<Attempt, Error> {
         let network = network(ip);
         let attempt = Attempt {
-            email: self.hasher.hash_one((email.to_lowercase(), network)),
+            email: self.hasher.hash_one((users::fold(email), network)),
             network: self.hasher.hash_one(network),
         };
-        self.by_email.count(attempt.email)?;
-        if let Err(error) = self.by_network.count(attempt.network) {
-            self.by_email.give_back(attempt.email);
-            return Err(error);
-        }
+        // The network first: what it refuses takes no room among the emails, and pushes none out.
+        self.by_network.count(attempt.network)?;
+        self.by_email
+            .count(attempt.email)
+            .inspect_err(|_| self.by_network.give_back(attempt.network))?;
         Ok(attempt)
     }
 
@@ -83,20 +81,31 @@ impl Throttle {
         self.by_network.give_back(attempt.network);
     }
 
-    /// How many keys are remembered in all, at most 300,000.
-    pub fn keys(&self) -> usize {
-        [&self.by_email, &self.by_network, &self.registrations]
-            .map(|limit| limit.counts.0.lock().len())
-            .iter()
-            .sum()
-    }
-
     /// Counts a try to register, whatever becomes of it.
     ///
     /// # Errors
     /// [`Error::Throttled`] if there were too many from this network.
     pub fn registration(&self, ip: IpAddr) -> Result<(), Error> {
         self.registrations.count(self.hasher.hash_one(network(ip)))
+    }
+
+    /// Counts a form as refused before it is judged, because judging a password takes long.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] if too many from this network were refused.
+    pub fn form(&self, ip: IpAddr) -> Result<(), Error> {
+        self.forms.count(self.hasher.hash_one(network(ip)))
+    }
+
+    /// The form was not refused: it does not count.
+    pub fn accept_form(&self, ip: IpAddr) {
+        self.forms.give_back(self.hasher.hash_one(network(ip)));
+    }
+
+    /// How many keys are remembered in all, at most 400,000.
+    pub fn keys(&self) -> usize {
+        let limits = [&self.by_email, &self.by_network, &self.registrations, &self.forms];
+        limits.map(|limit| limit.forgotten_at.lock().len()).iter().sum()
     }
 }
 
@@ -106,63 +115,50 @@ impl Default for Throttle {
     }
 }
 
-/// A number of tries in a time, for each key.
+/// A number of tries in a time, for each key: a leaky bucket, known by the moment at which it will
+/// be empty.
 struct Limit {
-    /// Locked while it looks at its clock and counts: whoever counts later must not have an
-    /// earlier time, or the last of simultaneous tries is refused.
-    limiter: Mutex<RateLimiter<u64, Counts, MonotonicClock>>,
-    counts: Counts,
+    forgotten_at: Mutex<LruCache<u64, Instant>>,
     /// How long one try takes to be forgotten.
     each: Duration,
+    /// How long as many tries as are allowed take.
+    all: Duration,
 }
-
-/// governor's state of each key: the moment at which it will have forgotten everything.
-#[derive(Clone)]
-struct Counts(Arc<Mutex<LruCache<u64, Nanos>>>);
 
 impl Limit {
     fn new(tries: u32, time: Duration) -> Limit {
-        let counts = Counts(Arc::new(Mutex::new(LruCache::new(MAX_KEYS))));
-        let tries = NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN);
-        let each = time / tries.get();
-        let quota = Quota::with_period(each).unwrap_or(Quota::per_hour(tries)).allow_burst(tries);
-        let limiter = Mutex::new(RateLimiter::new(quota, counts.clone(), MonotonicClock));
-        Limit { limiter, counts, each }
+        let forgotten_at = Mutex::new(LruCache::new(MAX_KEYS));
+        Limit { forgotten_at, each: time / tries, all: time }
     }
 
     fn count(&self, key: u64) -> Result<(), Error> {
-        let now = MonotonicClock.now();
-        let counted = self.limiter.lock().check_key(&key);
-        counted.map_err(|no| Error::Throttled(no.wait_time_from(now)))
+        // The clock is read under the lock: whoever counts later must not have an earlier time, or
+        // the last of simultaneous tries is refused.
+        let mut forgotten_at = self.forgotten_at.lock();
+        let now = Instant::now();
+        let known = forgotten_at.get(&key).copied().unwrap_or(now);
+        let counted = known.max(now) + self.each;
+        let wait = (counted - now).saturating_sub(self.all);
+        if !wait.is_zero() {
+            return Err(Error::Throttled(wait));
+        }
+        forgotten_at.put(key, counted);
+        Ok(())
     }
 
     fn give_back(&self, key: u64) {
-        if let Some(state) = self.counts.0.lock().peek_mut(&key) {
-            *state = state.saturating_sub(self.each.into());
+        if let Some(forgotten_at) = self.forgotten_at.lock().peek_mut(&key) {
+            *forgotten_at = forgotten_at.checked_sub(self.each).unwrap_or(*forgotten_at);
         }
     }
 
     fn clear(&self, key: u64) {
-        self.counts.0.lock().pop(&key);
-    }
-}
-
-impl StateStore for Counts {
-    type Key = u64;
-
-    fn measure_and_replace<T, F, E>(&self, key: &u64, measure: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let mut counts = self.0.lock();
-        let (outcome, state) = measure(counts.get(key).copied())?;
-        counts.put(*key, state);
-        Ok(outcome)
+        self.forgotten_at.lock().pop(&key);
     }
 }
 
 /// What counts as one visitor: an IPv4 address, or the /64 that an IPv6 visitor has to itself.
-fn network(ip: IpAddr) -> IpAddr {
+pub(crate) fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
         v4 @ IpAddr::V4(_) => v4,
