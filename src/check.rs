@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use postgres::Client;
 use postgres::error::SqlState;
-use refinery::Migration;
 
 use crate::commands::print;
 use crate::config::Config;
@@ -85,8 +84,7 @@ fn version(version: String) -> Fact {
 }
 
 fn schema(client: &mut Client) -> Result<Fact, Error> {
-    let known: BTreeSet<i32> =
-        migrations::runner().get_migrations().iter().map(Migration::version).collect();
+    let known: BTreeSet<i32> = migrations::versions().collect();
     let applied = match client.query("SELECT version FROM refinery_schema_history", &[]) {
         Ok(rows) => rows.iter().map(|row| row.get(0)).collect(),
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => BTreeSet::new(),

@@ -1,7 +1,9 @@
 //! The users table: the queries on it, and which names and emails may stand in it.
 //!
-//! In: names and emails that [`problems`] finds nothing wrong with, and hashes. Out: [`User`]s.
 //! Never sees a password, a request or a response.
+
+use std::ops::RangeInclusive;
+use std::time::SystemTime;
 
 use email_address::{EmailAddress, Options};
 use postgres::Row;
@@ -23,6 +25,35 @@ const NAME_ODD: &str = "Use letters, blanks and punctuation only.";
 const EMAIL_MISSING: &str = "Enter your email address.";
 const EMAIL_ODD: &str = "Enter an email address like ada@example.org.";
 const EMAIL_TOO_LONG: &str = "Use an email address of at most 254 characters.";
+
+/// Characters that show nothing, or turn the text around them the other way: Unicode's
+/// `Default_Ignorable_Code_Point`, its line separators, and two that look blank. A name with one of
+/// them could pass for another, or reorder the page that shows it.
+const INVISIBLE: [RangeInclusive<char>; 18] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{2028}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
+/// Of these, what Persian and Indian names are spelt with, and emoji: the two joiners, the two
+/// variation selectors of emoji, and the letters of flags. They may stand behind something visible.
+const JOINERS: [RangeInclusive<char>; 3] =
+    ['\u{200c}'..='\u{200d}', '\u{fe0e}'..='\u{fe0f}', '\u{e0020}'..='\u{e007f}'];
 
 /// Replaces a hash, unless it was replaced already.
 const SET_HASH: &str = "
@@ -61,6 +92,12 @@ impl User {
     }
 }
 
+/// An email as accounts are found by: Unicode lower case. This is the one place that decides which
+/// emails are the same; PostgreSQL's `lower()` means something else in each locale.
+pub fn fold(email: &str) -> String {
+    email.to_lowercase()
+}
+
 /// Why nobody can have those names or that email: which of `first_name`, `last_name` and `email`
 /// is wrong, and a sentence for whoever typed it. Empty if all is well.
 pub fn problems(first_name: &str, last_name: &str, email: &str) -> Vec<(&'static str, String)> {
@@ -72,7 +109,7 @@ pub fn problems(first_name: &str, last_name: &str, email: &str) -> Vec<(&'static
     problems.into_iter().filter_map(|(field, problem)| Some((field, problem?))).collect()
 }
 
-/// Stores a new user. `None` if the email has an account already: the unique index says so, since
+/// Stores a new user. `None` if the email has an account already: the unique column says so, since
 /// looking first would let two simultaneous registrations both pass.
 pub fn add(
     database: &Database,
@@ -81,12 +118,17 @@ pub fn add(
     hash: &PasswordHash,
 ) -> Result<Option<User>, Error> {
     const SQL: &str = "
-        INSERT INTO users (first_name, last_name, email, pwdhash)
-        VALUES ($1, $2, $3, $4)
+        INSERT INTO users (first_name, last_name, email, email_folded, pwdhash)
+        VALUES ($1, $2, $3, $4, $5)
         RETURNING uid, first_name, last_name, email";
-    match database.query_opt(SQL, &[&first_name, &last_name, &email, &hash.as_str()]) {
+    let (first_name, last_name) = (first_name.to_owned(), last_name.to_owned());
+    let (email, folded, hash) = (email.to_owned(), fold(email), hash.as_str().to_owned());
+    let added = database.run(move |connection| {
+        connection.query_opt(SQL, &[&first_name, &last_name, &email, &folded, &hash])
+    });
+    match added {
         Ok(row) => Ok(row.as_ref().map(User::from_row)),
-        Err(Error::Query(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(None),
+        Err(error) if error.sql_state() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -96,18 +138,30 @@ pub fn find(database: &Database, email: &str) -> Result<Option<(User, PasswordHa
     const SQL: &str = "
         SELECT uid, first_name, last_name, email, pwdhash
         FROM users
-        WHERE lower(email) = lower($1)";
-    let row = database.query_opt(SQL, &[&email])?;
+        WHERE email_folded = $1";
+    let folded = fold(email);
+    let row = database.run(move |connection| connection.query_opt(SQL, &[&folded]))?;
     Ok(row.map(|row| (User::from_row(&row), PasswordHash::stored(row.get("pwdhash")))))
 }
 
+/// The highest bcrypt cost of all hashes. `None` without users. An index answers at once.
+pub fn highest_cost(database: &Database) -> Result<Option<u32>, Error> {
+    const SQL: &str = "
+        SELECT max(substring(pwdhash FROM 5 FOR 2)) AS cost
+        FROM users
+        WHERE pwdhash ~ '^[$]2[abxy][$][0-9][0-9][$]'";
+    let row = database.run(move |connection| connection.query_opt(SQL, &[]))?;
+    let cost = row.and_then(|row| row.get::<_, Option<String>>("cost"));
+    Ok(cost.and_then(|cost| cost.parse().ok()))
+}
+
 /// Every user, with the time of registration in UTC, by email.
-pub fn list(database: &Database) -> Result<Vec<(User, std::time::SystemTime)>, Error> {
+pub fn list(database: &Database) -> Result<Vec<(User, SystemTime)>, Error> {
     const SQL: &str = "
         SELECT uid, first_name, last_name, email, created_at
         FROM users
-        ORDER BY lower(email)";
-    let rows = database.query(SQL, &[])?;
+        ORDER BY email_folded";
+    let rows = database.run(move |connection| connection.query(SQL, &[]))?;
     Ok(rows.iter().map(|row| (User::from_row(row), row.get("created_at"))).collect())
 }
 
@@ -124,25 +178,29 @@ pub fn set_password(
         DELETE FROM sessions
         WHERE uid = $1
         RETURNING id_hash";
-    database.transaction(|transaction| {
+    let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
+    database.run(move |connection| {
+        let mut transaction = connection.transaction()?;
         // First, because it waits for logins under way, whose sessions the other must find.
-        if transaction.execute(SET_HASH, &[&uid, &old.as_str(), &new.as_str()])? == 0 {
+        if transaction.execute(SET_HASH, &[&uid, &old, &new])? == 0 {
             return Ok(None);
         }
         let ended = transaction.query(END_SESSIONS, &[&uid])?;
+        transaction.commit()?;
         Ok(Some(ended.iter().filter_map(IdHash::from_row).collect()))
     })
 }
 
-/// Replaces a hash by a costlier one of the same password, unless the password was changed since.
+/// Replaces a hash by one of the same password at another cost. `false` if somebody replaced it first.
 pub fn upgrade_hash(
     database: &Database,
     uid: i64,
     old: &PasswordHash,
     new: &PasswordHash,
-) -> Result<(), Error> {
-    database.execute(SET_HASH, &[&uid, &old.as_str(), &new.as_str()])?;
-    Ok(())
+) -> Result<bool, Error> {
+    let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
+    let changed = database.run(move |connection| connection.execute(SET_HASH, &[&uid, &old, &new]));
+    Ok(changed? == 1)
 }
 
 /// Deletes a user, and with the user every session. `false` if there was none.
@@ -150,7 +208,7 @@ pub fn remove(database: &Database, uid: i64) -> Result<bool, Error> {
     const SQL: &str = "
         DELETE FROM users
         WHERE uid = $1";
-    Ok(database.execute(SQL, &[&uid])? == 1)
+    Ok(database.run(move |connection| connection.execute(SQL, &[&uid]))? == 1)
 }
 
 fn name_problem(name: &str, label: &str) -> Option<String> {
@@ -159,8 +217,20 @@ fn name_problem(name: &str, label: &str) -> Option<String> {
     } else if name.chars().count() > MAX_NAME_CHARS {
         Some(NAME_TOO_LONG.to_owned())
     } else {
-        name.contains(char::is_control).then(|| NAME_ODD.to_owned())
+        (!is_visible(name)).then(|| NAME_ODD.to_owned())
     }
+}
+
+/// Whether a text shows as what it is: nothing invisible in it, but for joiners behind a visible character.
+fn is_visible(text: &str) -> bool {
+    let is_in = |ranges: &[RangeInclusive<char>], c| ranges.iter().any(|range| range.contains(&c));
+    let mut may_join = false;
+    text.chars().all(|c| {
+        let is_joiner = is_in(&JOINERS, c);
+        let is_fine = if is_joiner { may_join } else { !c.is_control() && !is_in(&INVISIBLE, c) };
+        may_join = is_joiner || !c.is_whitespace();
+        is_fine
+    })
 }
 
 fn email_problem(email: &str) -> Option<&'static str> {
@@ -171,5 +241,54 @@ fn email_problem(email: &str) -> Option<&'static str> {
         Some(EMAIL_TOO_LONG)
     } else {
         EmailAddress::parse_with_options(email, options).is_err().then_some(EMAIL_ODD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emails_are_folded_as_unicode_says_and_folding_twice_changes_nothing() {
+        let folded = [
+            ("Ada@Example.ORG", "ada@example.org"),
+            ("ÉVA@example.org", "éva@example.org"),
+            ("İ@example.org", "i\u{307}@example.org"),
+            ("STRASSE@straße.de", "strasse@straße.de"),
+        ];
+        for (typed, expected) in folded {
+            assert_eq!(fold(typed), expected);
+            assert_eq!(fold(expected), expected);
+        }
+    }
+
+    #[test]
+    fn names_of_people_pass_and_names_that_hide_something_do_not() {
+        let persian = "می\u{200c}خواهم";
+        let england = "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}";
+        for name in
+            ["Ada", "Nguyễn Văn", "O'Brien-Smith", persian, "👩\u{200d}🚀", "❤\u{fe0f}", england]
+        {
+            assert!(is_visible(name), "{name:?}");
+        }
+        for name in ["<b>", "R2-D2", "علي", "山田"] {
+            assert_eq!(name_problem(name, "first name"), None, "{name:?}");
+        }
+        let odd = [
+            "\u{202e}adA",
+            "A\u{200b}da",
+            "\u{200d}",
+            "\u{200c}\u{200d}",
+            "A\u{2066}",
+            "A\0",
+            "\u{3164}",
+            "A \u{200d}da",
+            "A\u{2028}da",
+            "\u{ad}",
+            "\u{2800}",
+        ];
+        for name in odd {
+            assert_eq!(name_problem(name, "first name").as_deref(), Some(NAME_ODD), "{name:?}");
+        }
     }
 }

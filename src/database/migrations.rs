@@ -1,0 +1,115 @@
+//! Brings the schema up to date: the numbered files in `sql/`, and one step that SQL cannot do, because
+//! the program alone folds emails.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::iter;
+use std::thread;
+use std::time::Duration;
+
+use postgres::Client;
+use postgres::error::SqlState;
+use refinery::Target;
+
+use self::embedded::migrations;
+use crate::error::{Error, one_line};
+use crate::users;
+
+mod embedded {
+    refinery::embed_migrations!("sql");
+}
+
+/// Why a try failed: a start meets others, so not every cause is final.
+type Cause = Box<dyn StdError + Send + Sync>;
+
+/// The migration that makes room for folded emails; the next one relies on them.
+const EMAIL_FOLDED: i32 = 3;
+
+/// How many accounts are changed by one statement.
+const BATCH: usize = 10_000;
+
+/// How often, and after what pause, a start that met another one tries.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a start meets if another one, or a program of an older version, is at the same tables.
+const MET_ANOTHER: [SqlState; 7] = [
+    SqlState::UNIQUE_VIOLATION,
+    SqlState::NOT_NULL_VIOLATION,
+    SqlState::DUPLICATE_TABLE,
+    SqlState::DUPLICATE_COLUMN,
+    SqlState::DUPLICATE_OBJECT,
+    SqlState::T_R_DEADLOCK_DETECTED,
+    SqlState::LOCK_NOT_AVAILABLE,
+];
+
+/// Runs what is still to come.
+///
+/// # Errors
+/// [`Error::Setting`] if two accounts have one email; [`Error::Database`] for all else.
+pub fn run(client: &mut Client) -> Result<(), Error> {
+    let mut tries = 1;
+    loop {
+        match migrate(client) {
+            Ok(()) => return Ok(()),
+            Err(cause) if tries < TRIES && has_met_another(&*cause) => thread::sleep(PAUSE),
+            Err(cause) => {
+                let own = cause.downcast::<Error>().map(|own| *own);
+                return Err(own.unwrap_or_else(|cause| Error::Database(one_line(&*cause))));
+            }
+        }
+        tries += 1;
+    }
+}
+
+/// The versions of the migrations that this program knows.
+pub fn versions() -> impl Iterator<Item = i32> {
+    migrations::runner().get_migrations().clone().into_iter().map(|migration| migration.version())
+}
+
+fn migrate(client: &mut Client) -> Result<(), Cause> {
+    client.batch_execute("SET lock_timeout = '5s'")?;
+    // Grouped: all files of a run take effect, or none does.
+    let runner = || migrations::runner().set_grouped(true);
+    runner().set_target(Target::Version(EMAIL_FOLDED)).run(client)?;
+    let last = runner().get_last_applied_migration(client)?;
+    if last.is_some_and(|last| last.version() == EMAIL_FOLDED) {
+        fold_emails(client)?;
+    }
+    runner().run(client)?;
+    Ok(())
+}
+
+/// Folds the emails of all accounts, or of none if two of them have one email.
+fn fold_emails(client: &mut Client) -> Result<(), Cause> {
+    const SET: &str = "
+        UPDATE users
+        SET email_folded = folded.email
+        FROM unnest($1::BIGINT[], $2::TEXT[]) AS folded (uid, email)
+        WHERE users.uid = folded.uid";
+    let mut transaction = client.transaction()?;
+    transaction.batch_execute("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE")?;
+    let rows = transaction.query("SELECT uid, email FROM users ORDER BY uid", &[])?;
+    let accounts: Vec<(i64, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let mut owners = HashMap::new();
+    for (uid, email) in &accounts {
+        if let Some((other, same)) = owners.insert(users::fold(email), (uid, email)) {
+            return Err(Error::Setting("users", format!(
+                "{same} (uid {other}) and {email} (uid {uid}) have become one email: delete one in psql with \
+                 DELETE FROM users WHERE uid = {uid}, or change its email, and start again"
+            )).into());
+        }
+    }
+    for batch in accounts.chunks(BATCH) {
+        let (uids, emails): (Vec<i64>, Vec<String>) =
+            batch.iter().map(|(uid, email)| (*uid, users::fold(email))).unzip();
+        transaction.execute(SET, &[&uids, &emails])?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn has_met_another(cause: &(dyn StdError + 'static)) -> bool {
+    iter::successors(Some(cause), |&cause| cause.source())
+        .filter_map(|cause| cause.downcast_ref::<postgres::Error>()?.code())
+        .any(|code| MET_ANOTHER.contains(code))
+}
