@@ -121,6 +121,7 @@ impl App {
     }
 
     fn answer(&self, request: &Request) -> Response {
+        self.database.begin_request();
         let mut visit = Visit::new(self, request);
         let answered = match self.route(&mut visit, request) {
             Err(Error::LoginRequired) => login::lead_here(self, &mut visit, request),
@@ -167,8 +168,8 @@ impl App {
             _ => log::debug!("{} {path}: {error}", request.method()),
         }
         // On an unknown path nobody was looked up yet: try, for the menu, and do without if it fails.
-        // Not after `Busy`: the visitor has waited already.
-        if !visit.looked_up && !matches!(error, Error::Busy(_)) {
+        // Not after an outage: the visitor has waited already.
+        if !visit.looked_up && !error.is_outage() {
             let _ = visit.identify(self);
         }
         pages::error::page(self, visit, error)

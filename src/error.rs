@@ -6,19 +6,23 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::iter;
+use std::sync::Arc;
 use std::time::Duration;
 
+use postgres::error::SqlState;
+
 /// Everything that keeps a request, or the start of the server, from its usual end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Error {
     /// A setting that cannot be used: its name and what is wrong with it.
     Setting(&'static str, String),
     /// The database is away, or all connections to it are taken: the whole cause, for the log.
     Database(String),
     /// The database refused a statement, or went away during it.
-    Query(postgres::Error),
-    /// Every turn is taken and none came free in time; what there were too few of.
+    Query(Arc<postgres::Error>),
+    /// Timed out waiting for a limited resource, which it names.
     Busy(&'static str),
     /// The operating system refused something: what, and why.
     System(String),
@@ -69,8 +73,47 @@ impl StdError for Error {}
 
 impl From<postgres::Error> for Error {
     fn from(error: postgres::Error) -> Error {
-        Error::Query(error)
+        Error::Query(Arc::new(error))
     }
+}
+
+impl Error {
+    /// Whether it is the database that cannot answer now, and not the program that made a mistake.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Error::Database(_) | Error::Busy(_) => true,
+            Error::Query(error) => match (error.code(), error.source()) {
+                (Some(code), _) => is_outage(code),
+                (None, Some(cause)) => cause.is::<io::Error>(),
+                (None, None) => error.is_closed(),
+            },
+            _ => false,
+        }
+    }
+
+    /// What the database says went wrong with a statement, if it was that.
+    pub(crate) fn sql_state(&self) -> Option<&SqlState> {
+        match self {
+            Error::Query(error) => error.code(),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a server is away, shutting down, overtaxed, out of room, or for reading only, as a standby
+/// is during a failover (PostgreSQL's documentation, appendix A).
+fn is_outage(code: &SqlState) -> bool {
+    let classes = ["08", "40", "53", "58"];
+    classes.iter().any(|class| code.code().starts_with(class))
+        || [
+            SqlState::QUERY_CANCELED,
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+        ]
+        .contains(code)
 }
 
 /// An error with all its causes, on one line: libraries tell the reason only in the last.

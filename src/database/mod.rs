@@ -1,27 +1,29 @@
 //! The way to PostgreSQL: a pool of connections, each with its prepared statements.
 //!
-//! In: SQL from `users.rs` and `sessions/`, which hold nearly every query. Out: rows, or
-//! [`Error::Database`] or [`Error::Query`], never a "no"; a visitor sees a 503 page.
+//! A server that is slow is worse than one that is gone, because nothing says so. Every statement has a
+//! deadline on the server, and everything that is done with the database has one on our side as well:
+//! it runs on a thread that the request can leave behind, since a frozen server obeys no deadline.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postgres::types::ToSql;
 use postgres::{Client, Row, Statement, Transaction};
-use r2d2::{Pool, PooledConnection};
+use r2d2::{CustomizeConnection, Pool, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use self::tls::Verify;
 pub use self::url::{Target, is_this_machine};
 use crate::error::{Error, one_line};
+use crate::line::{Line, Patience};
 
+pub(crate) mod migrations;
 mod tls;
 mod url;
 
-type Connection = PooledConnection<Manager>;
 type Manager = PostgresConnectionManager<MakeRustlsConnect>;
 
 /// The values that stand for `$1`, `$2` and so on in a query.
@@ -36,15 +38,29 @@ const MAX_CONNECTIONS: u32 = 8;
 /// How long a request waits for a connection, and a connection for a server that does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub(crate) mod migrations {
-    refinery::embed_migrations!("sql");
-    pub use migrations::runner;
+/// What each connection asks of the server: to give up before we do, so that the connection stays of use.
+const DEADLINES: &str = "SET statement_timeout = '2s'; SET lock_timeout = '2s'";
+
+/// How long one thing may take that is done with the database.
+const MAX_TIME: Duration = Duration::from_millis(2_500);
+
+/// How long all may take together that one request does with it. Beside it, a request may have waited
+/// for another that asks the same, so this and [`MAX_TIME`] must stay under 8 s.
+const MAX_REQUEST_TIME: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// What is left of this time for the request that this thread answers. `None` outside requests.
+    static TIME_LEFT: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
 /// A pool of connections to one database, whose schema is in place.
 pub struct Database {
     pool: Pool<Manager>,
+    line: Line<()>,
 }
+
+/// One of them, lent to whoever does something with it.
+pub struct Connection(PooledConnection<Manager>);
 
 impl Database {
     /// Connects, and brings the schema up to date.
@@ -54,78 +70,99 @@ impl Database {
     /// answers there or the schema cannot be made.
     pub fn connect(url: &str) -> Result<Database, Error> {
         let target = Target::parse(url)?;
-        migrate(&mut target.connect()?)?;
+        migrations::run(&mut target.connect()?)?;
         let pool = Pool::builder()
             .max_size(MAX_CONNECTIONS)
             .min_idle(Some(1))
             .connection_timeout(PATIENCE)
+            .connection_customizer(Box::new(Deadlines))
             .build_unchecked(Manager::new(target.config, target.tls));
-        Ok(Database { pool })
+        Ok(Database { pool, line: Line::new("query", MAX_CONNECTIONS as usize)? })
     }
 
-    /// The rows of a query.
-    pub fn query(&self, sql: &'static str, params: Params) -> Result<Vec<Row>, Error> {
-        let (mut connection, statement) = self.prepared(sql)?;
-        Ok(connection.query(&statement, params)?)
+    /// Begins a request on this thread: what it does with the database from now on may take
+    /// 5 s in all.
+    pub fn begin_request(&self) {
+        TIME_LEFT.set(Some(MAX_REQUEST_TIME));
     }
 
-    /// The row of a query that has at most one. `None` if it has none.
-    pub fn query_opt(&self, sql: &'static str, params: Params) -> Result<Option<Row>, Error> {
-        Ok(self.query(sql, params)?.into_iter().next())
-    }
-
-    /// The number of rows a statement changed.
-    pub fn execute(&self, sql: &'static str, params: Params) -> Result<u64, Error> {
-        let (mut connection, statement) = self.prepared(sql)?;
-        Ok(connection.execute(&statement, params)?)
-    }
-
-    /// Statements that all take effect, or none does.
-    pub fn transaction<T>(
+    /// Does something with a connection.
+    ///
+    /// # Errors
+    /// As [`Error::is_outage`] tells: the database cannot answer in time, or a mistake of ours.
+    pub fn run<T: Send + 'static>(
         &self,
-        statements: impl FnOnce(&mut Transaction) -> Result<T, postgres::Error>,
+        work: impl FnOnce(&mut Connection) -> Result<T, postgres::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let mut connection = self.connection()?;
-        let mut transaction = connection.transaction()?;
-        let outcome = statements(&mut transaction)?;
-        transaction.commit()?;
-        Ok(outcome)
+        let (pool, begun, left) = (self.pool.clone(), Instant::now(), TIME_LEFT.get());
+        let limit = left.map_or(MAX_TIME, |left| left.min(MAX_TIME));
+        let outcome = self.line.run((), Patience { begin: limit, end: limit }, move || {
+            // The pool tests each connection before it lends it, so a restarted server costs no request.
+            let connection = pool.get().map_err(|error| Error::Database(one_line(&error)))?;
+            work(&mut Connection(connection)).map_err(Error::from)
+        });
+        TIME_LEFT.set(left.map(|left| left.saturating_sub(begun.elapsed())));
+        outcome?
     }
 
     /// Whether the database answers.
     pub fn ping(&self) -> Result<(), Error> {
-        Ok(self.connection()?.is_valid(PATIENCE)?)
-    }
-
-    fn connection(&self) -> Result<Connection, Error> {
-        // The pool tests each connection before it lends it, so a restarted server costs no request.
-        self.pool.get().map_err(|error| Error::Database(one_line(&error)))
-    }
-
-    /// A connection and the statement for `sql`, prepared once on each.
-    fn prepared(&self, sql: &'static str) -> Result<(Connection, Statement), Error> {
-        let mut connection = self.connection()?;
-        // Out and back in, because looking and preparing both want the connection.
-        let mut known: Prepared =
-            Connection::extensions_mut(&mut connection).remove().unwrap_or_default();
-        let statement = match known.entry(sql) {
-            Entry::Occupied(known) => known.get().clone(),
-            Entry::Vacant(new) => new.insert(connection.prepare(sql)?).clone(),
-        };
-        Connection::extensions_mut(&mut connection).insert(known);
-        Ok((connection, statement))
+        // To be lent a connection is enough, as it has just been tested.
+        self.run(|_| Ok(()))
     }
 }
 
-/// Two servers that start at once may both try; the one that loses finds the work done.
-fn migrate(client: &mut Client) -> Result<(), Error> {
-    let mut tries = 10;
-    while let Err(error) = migrations::runner().run(client) {
-        if tries == 0 {
-            return Err(Error::Database(one_line(&error)));
-        }
-        tries -= 1;
-        thread::sleep(Duration::from_millis(100));
+impl Connection {
+    /// The rows of a query.
+    pub fn query(
+        &mut self,
+        sql: &'static str,
+        params: Params,
+    ) -> Result<Vec<Row>, postgres::Error> {
+        let statement = self.prepare(sql)?;
+        self.0.query(&statement, params)
     }
-    Ok(())
+
+    /// The row of a query that has at most one. `None` if it has none.
+    pub fn query_opt(
+        &mut self,
+        sql: &'static str,
+        params: Params,
+    ) -> Result<Option<Row>, postgres::Error> {
+        Ok(self.query(sql, params)?.into_iter().next())
+    }
+
+    /// The number of rows a statement changed.
+    pub fn execute(&mut self, sql: &'static str, params: Params) -> Result<u64, postgres::Error> {
+        let statement = self.prepare(sql)?;
+        self.0.execute(&statement, params)
+    }
+
+    /// Begins statements that all take effect when they are committed, or none does.
+    pub fn transaction(&mut self) -> Result<Transaction<'_>, postgres::Error> {
+        self.0.transaction()
+    }
+
+    /// The statement for `sql`, prepared once on each connection.
+    fn prepare(&mut self, sql: &'static str) -> Result<Statement, postgres::Error> {
+        // Out and back in, because looking and preparing both want the connection.
+        let mut known: Prepared =
+            PooledConnection::extensions_mut(&mut self.0).remove().unwrap_or_default();
+        let statement = match known.entry(sql) {
+            Entry::Occupied(known) => Ok(known.get().clone()),
+            Entry::Vacant(new) => self.0.prepare(sql).map(|made| new.insert(made).clone()),
+        };
+        PooledConnection::extensions_mut(&mut self.0).insert(known);
+        statement
+    }
+}
+
+/// Sets the server's deadlines on each new connection.
+#[derive(Debug)]
+struct Deadlines;
+
+impl CustomizeConnection<Client, postgres::Error> for Deadlines {
+    fn on_acquire(&self, client: &mut Client) -> Result<(), postgres::Error> {
+        client.batch_execute(DEADLINES)
+    }
 }

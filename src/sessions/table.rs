@@ -1,8 +1,7 @@
 //! The sessions table: the queries on it, but for the one in `users.rs` that changes a password and
 //! ends all sessions in one step.
 //!
-//! In: hashes of session ids, and logins. Out: whose session it is. The database's clock decides
-//! what has expired, so that all processes agree.
+//! The database's clock decides what has expired, so that all processes agree.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use postgres::Row;
 
 use super::IdHash;
 use crate::config::Config;
-use crate::database::{Database, Params};
+use crate::database::Database;
 use crate::error::Error;
 use crate::passwords::PasswordHash;
 use crate::users::User;
@@ -109,11 +108,15 @@ impl Table {
             FOR SHARE
             RETURNING number";
         let lasts = if remember { self.remembered } else { self.idle.min(self.lifetime) };
-        let (session, replaced) = (session.as_bytes(), replaced.map(IdHash::as_bytes));
-        let hash = hash.as_str();
-        let params: Params =
-            &[&session, &replaced, &uid, &hash, &lasts, &remember, &user_agent, &ip];
-        let row = self.database.query_opt(SQL, params)?;
+        let (session, replaced) = (*session, replaced.copied());
+        let (hash, user_agent) = (hash.as_str().to_owned(), user_agent.to_owned());
+        let row = self.database.run(move |connection| {
+            let (session, replaced) = (session.as_bytes(), replaced.as_ref().map(IdHash::as_bytes));
+            connection.query_opt(
+                SQL,
+                &[&session, &replaced, &uid, &hash, &lasts, &remember, &user_agent, &ip],
+            )
+        })?;
         Ok(row.map(|row| row.get("number")))
     }
 
@@ -140,10 +143,11 @@ impl Table {
             FROM sessions JOIN users USING (uid)
             WHERE id_hash = $1
               AND expires_at > now()";
-        let Table { database, idle, lifetime, remembered } = self;
-        let touch = (idle / 4.0).min(60.0);
-        let params: Params = &[&session.as_bytes(), idle, lifetime, remembered, &touch];
-        let row = database.query_opt(SQL, params)?;
+        let (session, touch) = (*session, (self.idle / 4.0).min(60.0));
+        let (idle, lifetime, remembered) = (self.idle, self.lifetime, self.remembered);
+        let row = self.database.run(move |connection| {
+            connection.query_opt(SQL, &[&session.as_bytes(), &idle, &lifetime, &remembered, &touch])
+        })?;
         let session = |row: Row| Session {
             number: row.get("number"),
             remembered: row.get("remembered"),
@@ -168,7 +172,9 @@ impl Table {
             user_agent: row.get("user_agent"),
             ip: row.get("ip"),
         };
-        Ok(self.database.query(SQL, &[&uid, &MAX_LISTED])?.iter().map(listed).collect())
+        let rows =
+            self.database.run(move |connection| connection.query(SQL, &[&uid, &MAX_LISTED]))?;
+        Ok(rows.iter().map(listed).collect())
     }
 
     /// Deletes sessions of a user. The hashes of what was deleted.
@@ -184,7 +190,8 @@ impl Table {
             Which::Only(number) => (Some(number), None),
             Which::AllBut(number) => (None, Some(number)),
         };
-        let rows = self.database.query(SQL, &[&uid, &only, &except])?;
+        let rows =
+            self.database.run(move |connection| connection.query(SQL, &[&uid, &only, &except]))?;
         Ok(rows.iter().filter_map(IdHash::from_row).collect())
     }
 
@@ -202,7 +209,7 @@ impl Table {
             )";
         let mut swept = 0;
         loop {
-            let batch = self.database.execute(SQL, &[&BATCH])?;
+            let batch = self.database.run(move |connection| connection.execute(SQL, &[&BATCH]))?;
             swept += batch;
             if batch < BATCH.unsigned_abs() {
                 return Ok(swept);
