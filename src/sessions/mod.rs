@@ -1,28 +1,30 @@
 //! Sessions: the map that requests read, the table behind it that outlives the process, and the
 //! flash messages.
 //!
-//! In: session ids and users. Out: who a visitor is, and what to tell them. A session that was
-//! checked against the table less than a second ago costs no query; any other live one costs one,
-//! however many requests ask at once. So a session ended anywhere is dead everywhere within a second, a
-//! flood on one session costs one query a second, and a restart logs nobody out.
+//! A session that was checked against the table less than a second ago costs no query; any other live
+//! one costs one, however many requests ask at once. So a session ended anywhere is dead everywhere
+//! within a second, a flood on one session costs one query a second, and a restart logs nobody out.
 //!
 //! A session begins with a login, a registration or a new password. It ends with a logout, "End", the
 //! next login of its browser, a new password, or its user, and otherwise when its time is up.
 
 mod flash;
+mod flight;
 mod id;
 mod table;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Mutex, MutexGuard};
 
 pub use self::flash::Flash;
 use self::flash::Strangers;
+use self::flight::{Flight, Flights};
 pub use self::id::{IdHash, SessionId};
 use self::table::Table;
 pub use self::table::{Listed, Login, Session, Which};
@@ -38,9 +40,6 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long the map keeps a session that nobody uses, and its messages. The table finds it again.
 const KEPT: Duration = Duration::from_mins(10);
 
-/// How long a request waits for its turn to ask the table.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// The map is cut into pieces, each with its own lock, so that no lock is held for long or often.
 const SHARDS: usize = 64;
 
@@ -53,18 +52,16 @@ pub type List = Arc<[Listed]>;
 /// Every session this process knows of, and the way to those it does not.
 pub struct Sessions {
     table: Table,
-    shards: [Shard; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     strangers: Mutex<Strangers>,
-    /// Lists by user, with the time at which the table gave them.
-    lists: Mutex<LruCache<i64, (Instant, List)>>,
+    lists: Mutex<Lists>,
 }
 
+/// A piece of the map. No lock of one is held during a query.
 #[derive(Default)]
 struct Shard {
-    entries: Mutex<HashMap<IdHash, Entry>>,
-    /// Written while asking the table, so that of many requests for one session only one asks, and
-    /// read by those who wait for the answer. Lists share it, by the user's uid.
-    asking: RwLock<()>,
+    entries: HashMap<IdHash, Entry>,
+    flights: Flights<IdHash, Option<Session>>,
 }
 
 struct Entry {
@@ -73,30 +70,39 @@ struct Entry {
     flashes: Vec<Flash>,
 }
 
+/// Lists by user, with the time at which the table was asked for them.
+struct Lists {
+    entries: LruCache<i64, (Instant, List)>,
+    flights: Flights<i64, List>,
+}
+
 impl Sessions {
     /// An empty map in front of that database's table.
     pub fn new(database: Arc<Database>, config: &Config) -> Sessions {
         Sessions {
             table: Table::new(database, config),
-            shards: std::array::from_fn(|_| Shard::default()),
+            shards: std::array::from_fn(|_| Mutex::default()),
             strangers: Mutex::new(Strangers::new()),
-            lists: Mutex::new(LruCache::new(MAX_LISTS)),
+            lists: Mutex::new(Lists {
+                entries: LruCache::new(MAX_LISTS),
+                flights: Flights::default(),
+            }),
         }
     }
 
     /// The login that an id belongs to. `None` if it expired, ended or never was one.
     ///
     /// # Errors
-    /// [`Error::Database`] if the table must be asked and does not answer: then nobody knows
+    /// [`Error::is_outage`] if the table must be asked and does not answer: then nobody knows
     /// whether the visitor is logged in.
     pub fn find(&self, id: &IdHash) -> Result<Option<Session>, Error> {
-        let in_map = || {
-            let shard = self.entries(id);
-            shard.get(id).map(|entry| (entry.checked, Some(entry.session.clone())))
-        };
-        // A stranger's id is known to be no login, which saves the query.
-        let stranger = || self.strangers.lock().messages(id).map(|_| (Instant::now(), None));
-        self.known_or_asked(id.shard(), || in_map().or_else(stranger), || self.check(id))
+        let mut shard = self.shard(id);
+        if let Some(entry) = shard.entries.get(id).filter(|entry| entry.checked.elapsed() < FRESH) {
+            return Ok(Some(entry.session.clone()));
+        }
+        let flight = shard.flights.join(*id);
+        drop(shard);
+        flight.answer(|| self.check(id, &flight))
     }
 
     /// Logs a user in under a new id, and ends the session that the visitor had (OWASP ASVS 5.0,
@@ -110,15 +116,20 @@ impl Sessions {
     ) -> Result<Option<SessionId>, Error> {
         let id = SessionId::random()?;
         let (id_hash, checked) = (id.hash(), Instant::now());
-        let Some(number) = self.table.insert(&id_hash, replaced, user.uid, hash, login)? else {
-            return Ok(None);
-        };
+        let flight = self.shard(&id_hash).flights.join(id_hash);
+        let inserted = self.table.insert(&id_hash, replaced, user.uid, hash, login);
+        let is_current = self.shard(&id_hash).flights.land(&id_hash, &flight);
+        let Some(number) = inserted? else { return Ok(None) };
         if let Some(replaced) = replaced {
             self.strangers.lock().end(replaced);
         }
         self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
-        let session = Session { number, remembered: login.remember, user: Arc::new(user) };
-        self.entries(&id_hash).insert(id_hash, Entry { session, checked, flashes: Vec::new() });
+        // If its user has ended it already, the map must not say that it is alive.
+        if is_current {
+            let session = Session { number, remembered: login.remember, user: Arc::new(user) };
+            let entry = Entry { session, checked, flashes: Vec::new() };
+            self.shard(&id_hash).entries.insert(id_hash, entry);
+        }
         Ok(Some(id))
     }
 
@@ -132,20 +143,34 @@ impl Sessions {
 
     /// Drops from memory sessions of a user that have ended in the table.
     pub fn forget(&self, uid: i64, ended: &[IdHash]) {
-        self.lists.lock().pop(&uid);
+        let mut lists = self.lists.lock();
+        lists.entries.pop(&uid);
+        lists.flights.outdate(&uid);
+        drop(lists);
         for id in ended {
-            self.entries(id).remove(id);
+            let mut shard = self.shard(id);
+            shard.entries.remove(id);
+            shard.flights.outdate(id);
         }
     }
 
     /// A user's sessions, the latest used first, as the table had them at most a second ago.
     pub fn list(&self, uid: i64) -> Result<List, Error> {
-        let known = || self.lists.lock().get(&uid).cloned();
-        self.known_or_asked(usize::try_from(uid).unwrap_or_default(), known, || {
-            let checked = Instant::now();
-            let list = List::from(self.table.list(uid)?);
-            self.lists.lock().put(uid, (checked, list.clone()));
-            Ok(list)
+        let mut lists = self.lists.lock();
+        if let Some((_, list)) = lists.entries.get(&uid).filter(|(at, _)| at.elapsed() < FRESH) {
+            return Ok(list.clone());
+        }
+        let flight = lists.flights.join(uid);
+        drop(lists);
+        flight.answer(|| {
+            let asked = Instant::now();
+            let answer = self.table.list(uid).map(List::from);
+            let mut lists = self.lists.lock();
+            let is_current = lists.flights.land(&uid, &flight);
+            if let Some(list) = answer.as_ref().ok().filter(|_| is_current) {
+                lists.entries.put(uid, (asked, list.clone()));
+            }
+            answer
         })
     }
 
@@ -166,9 +191,9 @@ impl Sessions {
     }
 
     /// Begins a stranger's session with a message in it, and nothing else.
-    pub fn begin_stranger(&self, flash: Flash) -> Result<SessionId, Error> {
+    pub fn begin_stranger(&self, ip: IpAddr, flash: Flash) -> Result<SessionId, Error> {
         let id = SessionId::random()?;
-        self.strangers.lock().begin(id.hash(), flash);
+        self.strangers.lock().begin(id.hash(), ip, flash);
         Ok(id)
     }
 
@@ -176,9 +201,7 @@ impl Sessions {
     pub fn sweep(&self) -> Result<u64, Error> {
         self.strangers.lock().sweep();
         for shard in &self.shards {
-            // What is being asked about must not seem to have been logged out meanwhile.
-            let Some(_turn) = shard.asking.try_write() else { continue };
-            let mut entries = shard.entries.lock();
+            let entries = &mut shard.lock().entries;
             entries.retain(|_, entry| entry.checked.elapsed() < KEPT);
             let room = entries.len() * 2;
             entries.shrink_to(room);
@@ -186,61 +209,35 @@ impl Sessions {
         self.table.sweep()
     }
 
-    /// What the table said less than a second ago, or what `ask` brings. While somebody asks, the others
-    /// wait together: a thousand who took turns to look at the answer would wait for each other. If it
-    /// was no answer to theirs, they do take turns, and ask.
-    fn known_or_asked<T>(
-        &self,
-        shard: usize,
-        known: impl Fn() -> Option<(Instant, T)>,
-        ask: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let is_fresh = |(checked, _): &(Instant, T)| checked.elapsed() < FRESH;
-        let fresh = || known().filter(is_fresh).map(|(_, value)| value);
-        if let Some(value) = fresh() {
-            return Ok(value);
-        }
-        let asking = &self.shards[shard % SHARDS].asking;
-        let deadline = Instant::now() + PATIENCE;
-        let mut turn = asking.try_write();
-        if turn.is_none() {
-            drop(asking.try_read_until(deadline));
-            if let Some(value) = fresh() {
-                return Ok(value);
-            }
-            turn = asking.try_write_until(deadline);
-        }
-        let _turn = turn.ok_or(Error::Busy("turn to ask the database"))?;
-        // Somebody may have asked between the look and the turn.
-        fresh().map_or_else(ask, Ok)
-    }
-
     /// Asks the table for a session, and puts the answer into the map.
-    fn check(&self, id: &IdHash) -> Result<Option<Session>, Error> {
-        let (checked, was_known) = (Instant::now(), self.entries(id).contains_key(id));
-        let found = self.table.check(id)?;
-        let mut shard = self.entries(id);
-        let Some(session) = found else {
-            shard.remove(id);
-            return Ok(None);
-        };
-        let flashes = match shard.remove(id) {
-            // A logout came in between.
-            None if was_known => return Ok(None),
-            entry => entry.map(|entry| entry.flashes).unwrap_or_default(),
-        };
-        shard.insert(*id, Entry { session: session.clone(), checked, flashes });
-        Ok(Some(session))
+    fn check(
+        &self,
+        id: &IdHash,
+        flight: &Arc<Flight<Option<Session>>>,
+    ) -> Result<Option<Session>, Error> {
+        let checked = Instant::now();
+        // A stranger's id is known to be no login, which saves the query.
+        let is_stranger = self.strangers.lock().messages(id).is_some();
+        let answer = if is_stranger { Ok(None) } else { self.table.check(id) };
+        let mut shard = self.shard(id);
+        let is_current = shard.flights.land(id, flight);
+        let found = answer?.filter(|_| is_current);
+        // What is left here of an entry that has ended are its messages, which are of no use.
+        let flashes = shard.entries.remove(id).map(|entry| entry.flashes).unwrap_or_default();
+        if let Some(session) = found.clone() {
+            shard.entries.insert(*id, Entry { session, checked, flashes });
+        }
+        Ok(found)
     }
 
     fn with_flashes<T>(&self, id: &IdHash, change: impl FnOnce(&mut Vec<Flash>) -> T) -> Option<T> {
-        if let Some(entry) = self.entries(id).get_mut(id) {
+        if let Some(entry) = self.shard(id).entries.get_mut(id) {
             return Some(change(&mut entry.flashes));
         }
         self.strangers.lock().messages(id).map(change)
     }
 
-    fn entries(&self, id: &IdHash) -> MutexGuard<'_, HashMap<IdHash, Entry>> {
-        self.shards[id.shard() % SHARDS].entries.lock()
+    fn shard(&self, id: &IdHash) -> MutexGuard<'_, Shard> {
+        self.shards[id.shard() % SHARDS].lock()
     }
 }
