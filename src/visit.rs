@@ -92,7 +92,7 @@ impl<'a> Visit<'a> {
     /// without a session gets one for it.
     pub fn redirect(&mut self, app: &App, to: &str, flash: Flash) -> Result<Response, Error> {
         if !self.id_hash.is_some_and(|id| app.sessions.flash(&id, flash.clone())) {
-            self.issue(app.sessions.begin_stranger(flash)?, None);
+            self.issue(app.sessions.begin_stranger(self.ip, flash)?, None);
         }
         Ok(Response::redirect_303(to.to_owned()))
     }
