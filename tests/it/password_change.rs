@@ -64,6 +64,33 @@ fn a_hash_of_lower_cost_is_replaced_at_the_next_login() {
     assert_eq!(log_in(&mut Browser::new(&app), "ada@example.org", PASSWORD).status, 303);
 }
 
+#[test]
+fn a_hash_of_higher_cost_is_replaced_at_the_next_login_too() {
+    let site = Site::with(|config| config.bcrypt_cost = 6);
+    register(&mut Browser::new(&handler(&site.app)), "Ada", "ada@example.org");
+    let cheaper = site.twin();
+    let app = handler(&cheaper);
+    assert_eq!(log_in(&mut Browser::new(&app), "ada@example.org", PASSWORD).status, 303);
+    assert_eq!(site.count("SELECT count(*) FROM users WHERE pwdhash LIKE '$2b$04$%'"), 1);
+}
+
+#[test]
+fn of_simultaneous_logins_that_replace_a_hash_all_succeed() {
+    let site = Site::with(|config| config.bcrypt_cost = 7);
+    register(&mut Browser::new(&handler(&site.app)), "Ada", "ada@example.org");
+    let other_cost = site.twin();
+    let app = handler(&other_cost);
+    let targets = thread::scope(|scope| {
+        let log_in = || {
+            let page = log_in(&mut Browser::new(&app), "ada@example.org", PASSWORD);
+            page.location().to_owned()
+        };
+        let logins = [(); 6].map(|()| scope.spawn(log_in));
+        logins.map(|login| login.join().unwrap())
+    });
+    assert_eq!(targets, ["/secret"; 6]);
+}
+
 /// Where a form leads that is sent while `meanwhile` is done in a transaction, which ends when the
 /// form has to wait for it.
 fn overtaken(site: &Site, meanwhile: &str, path: &str, fields: &[(&str, &str)]) -> String {

@@ -254,17 +254,37 @@ fn asvs_8_2_2_nobody_ends_another_users_session() {
 }
 
 #[test]
-fn a_flood_of_strangers_pushes_out_the_oldest_strangers_and_no_login() {
+fn a_flood_of_strangers_from_one_network_pushes_out_its_own_and_nobody_else() {
     let site = Site::new();
     let app = handler(&site.app);
     let mut ada = Browser::new(&app);
     register(&mut ada, "Ada", "ada@example.org");
-    let mut first = Browser::new(&app);
+    let mut elsewhere = Browser::new(&app).at("192.0.2.1");
+    elsewhere.get("/secret");
+    let (mut first, mut last) = (Browser::new(&app), Browser::new(&app));
     first.get("/secret");
-    for _ in 0..10_000 {
+    for _ in 0..12_000 {
         Browser::new(&app).get("/secret");
     }
-    let mut last = Browser::new(&app);
+    last.get("/secret");
+    assert!(first.get("/login").texts(".flash").is_empty());
+    assert_eq!(last.get("/login").texts(".flash").len(), 1);
+    assert_eq!(elsewhere.get("/login").texts(".flash").len(), 1);
+    assert!(is_in(&mut ada));
+}
+
+#[test]
+fn a_flood_of_strangers_from_everywhere_pushes_out_the_oldest_and_no_login() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let mut first = Browser::new(&app).at("192.0.2.1");
+    first.get("/secret");
+    for n in 0..10_000 {
+        Browser::new(&app).at(&format!("10.0.{}.{}", n / 250, n % 250)).get("/secret");
+    }
+    let mut last = Browser::new(&app).at("192.0.2.2");
     last.get("/secret");
     assert!(first.get("/login").texts(".flash").is_empty());
     assert_eq!(last.get("/login").texts(".flash").len(), 1);

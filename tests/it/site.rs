@@ -34,13 +34,18 @@ pub struct Database {
 
 impl Database {
     pub fn new() -> Database {
+        Database::created_with("")
+    }
+
+    /// With options of `CREATE DATABASE`.
+    pub fn created_with(options: &str) -> Database {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let admin = env::var("DATABASE_URL")
             .expect("DATABASE_URL, where databases may be made: `make test` sets it");
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
         let database = Database { admin, name };
-        database.administer(&format!("CREATE DATABASE {}", database.name));
+        database.administer(&format!("CREATE DATABASE {} {options}", database.name));
         database
     }
 
@@ -83,6 +88,11 @@ impl Site {
         let mut config = config(&database.url());
         change(&mut config);
         Site { app: App::new(config).unwrap(), url: database.url(), database }
+    }
+
+    /// A site on a database that is there already.
+    pub fn on(database: Database) -> Site {
+        Site { app: App::new(config(&database.url())).unwrap(), url: database.url(), database }
     }
 
     /// The same site in a second process, as far as the first can tell.
