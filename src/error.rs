@@ -91,6 +91,15 @@ impl Error {
         }
     }
 
+    /// Whether it is a mistake of ours, or of the system below: the log must say more than the visitor.
+    pub fn is_mistake(&self) -> bool {
+        match self {
+            Error::Setting(..) | Error::System(_) | Error::Refused(_) => true,
+            Error::Query(_) => !self.is_outage(),
+            _ => false,
+        }
+    }
+
     /// What the database says went wrong with a statement, if it was that.
     pub(crate) fn sql_state(&self) -> Option<&SqlState> {
         match self {

@@ -71,28 +71,27 @@
 //! assert_eq!(answer.texts("h1"), ["Log in"]);
 //! ```
 
-pub mod check;
-pub mod commands;
-pub mod config;
-pub mod events;
-pub mod process;
-
-pub mod http;
-
 mod app;
-mod endpoints;
-mod error;
-mod pages;
+mod router;
 mod visit;
 
-pub mod authentication;
+mod pages;
+
+pub mod accounts;
+pub mod sessions;
+
 pub mod database;
 mod files;
 mod line;
-pub mod passwords;
-pub mod sessions;
-pub mod throttle;
-pub mod users;
+mod network;
+
+pub mod http;
+
+pub mod admin;
+pub mod config;
+mod error;
+pub mod events;
+pub mod process;
 
 pub use app::App;
 pub use config::Config;

@@ -6,10 +6,11 @@
 use std::process::ExitCode;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
-use doorward::commands::UserCommand;
+use doorward::admin::users::UserCommand;
+use doorward::admin::{check, users};
 use doorward::config::with_variable;
 use doorward::http::listener;
-use doorward::{App, Config, Error, check, commands, events, process};
+use doorward::{App, Config, Error, events, process};
 
 /// A login and registration server
 #[derive(Parser)]
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(cli.config),
-        Command::User(command) => commands::run(&command, &cli.config),
+        Command::User(command) => users::run(&command, &cli.config),
         Command::Check => check::run(&cli.config),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

@@ -12,8 +12,8 @@ use postgres::error::SqlState;
 use refinery::Target;
 
 use self::embedded::migrations;
+use crate::accounts::email;
 use crate::error::{Error, one_line};
-use crate::users;
 
 mod embedded {
     refinery::embed_migrations!("sql");
@@ -92,17 +92,17 @@ fn fold_emails(client: &mut Client) -> Result<(), Cause> {
     let rows = transaction.query("SELECT uid, email FROM users ORDER BY uid", &[])?;
     let accounts: Vec<(i64, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut owners = HashMap::new();
-    for (uid, email) in &accounts {
-        if let Some((other, same)) = owners.insert(users::fold(email), (uid, email)) {
+    for (uid, typed) in &accounts {
+        if let Some((other, same)) = owners.insert(email::fold(typed), (uid, typed)) {
             return Err(Error::Setting("users", format!(
-                "{same} (uid {other}) and {email} (uid {uid}) have become one email: delete one in psql with \
+                "{same} (uid {other}) and {typed} (uid {uid}) have become one email: delete one in psql with \
                  DELETE FROM users WHERE uid = {uid}, or change its email, and start again"
             )).into());
         }
     }
     for batch in accounts.chunks(BATCH) {
         let (uids, emails): (Vec<i64>, Vec<String>) =
-            batch.iter().map(|(uid, email)| (*uid, users::fold(email))).unzip();
+            batch.iter().map(|(uid, typed)| (*uid, email::fold(typed))).unzip();
         transaction.execute(SET, &[&uids, &emails])?;
     }
     Ok(transaction.commit()?)

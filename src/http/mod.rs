@@ -2,7 +2,6 @@
 //!
 //! In: bytes and requests. Out: requests and responses. Nothing in here knows a user.
 
-pub(crate) mod cookies;
 pub(crate) mod cross_origin;
 pub(crate) mod form;
 pub(crate) mod forward_auth;

@@ -1,14 +1,11 @@
 //! The pages for what went wrong.
-//!
-//! In: an [`Error`]. Out: a page that says what to do next, and never the cause; the log does.
-//! `app.rs` alone calls this.
 
 use maud::html;
 use rouille::Response;
 
 use super::layout;
+use crate::error::Error;
 use crate::visit::Visit;
-use crate::{App, Error};
 
 const ONCE_MORE: &str = "Go back, load the page again, and send the form once more.";
 const DO_IT_HERE: &str = "If it was you, open this site and do it here.";
@@ -22,7 +19,7 @@ const SOON: &str =
     "It is not your doing, and nothing of yours is lost. Try again in a few seconds.";
 
 /// The answer to a request that failed.
-pub fn page(app: &App, visit: &mut Visit, error: &Error) -> Response {
+pub fn page(visit: &mut Visit, error: &Error) -> Response {
     let (status, title, text) = match error {
         Error::BadRequest(_) => (400, "That did not arrive whole", ONCE_MORE),
         Error::CrossSite => (403, "That came from another site", DO_IT_HERE),
@@ -47,7 +44,7 @@ pub fn page(app: &App, visit: &mut Visit, error: &Error) -> Response {
         }
         p.actions { a.button.second href="/" { "Go to the home page" } }
     };
-    let response = layout::page(app, visit, title, &[content]).with_status_code(status);
+    let response = layout::page(visit, title, &[content]).with_status_code(status);
     match (status, error) {
         (_, Error::MethodNotAllowed(allow)) => {
             response.with_additional_header("Allow", allow.clone())

@@ -1,25 +1,18 @@
 //! What every form is made of: fields with a label and a message beside them, and a summary of
 //! what is wrong at the top.
-//!
-//! In: what was typed and what is wrong with it. Out: markup, in which no password ever stands.
-
-use std::net::IpAddr;
 
 use maud::{Markup, html};
 
-use crate::app::App;
+use crate::accounts::email::MAX_EMAIL_BYTES;
+use crate::accounts::passwords::{MAX_BYTES, MIN_CHARS, NOT_CONFIRMED, Password};
+use crate::accounts::users::{MAX_NAME_CHARS, Problem};
 use crate::error::Error;
 use crate::events::event;
 use crate::http::form::Form;
-use crate::passwords::{MAX_BYTES, MIN_CHARS, NOT_CONFIRMED, Password};
-use crate::users::{MAX_EMAIL_BYTES, MAX_NAME_CHARS};
 use crate::visit::Visit;
 
 const FIELDS_WRONG: &str = "Please look at these again:";
 const PASSWORD_HINT: &str = "At least 8 characters. A few uncommon words make a good one.";
-
-/// One thing that is wrong with a form: the name of a field and a sentence about it.
-pub type Problem = (&'static str, String);
 
 /// One field, with what is wrong with it, if anything. `autocomplete` is what a password manager
 /// may put in (HTML Living Standard, 4.10.18.7), from which the field's type and limits follow.
@@ -68,26 +61,25 @@ pub fn new_password_fields(problems: &[Problem]) -> [Markup; 2] {
 ///
 /// # Errors
 /// [`Error::Throttled`] if too many from this network were refused.
-pub fn count_form(app: &App, visit: &Visit) -> Result<(), Error> {
-    app.throttle
-        .form(visit.ip)
-        .inspect_err(|_| event("form-throttled", visit.ip, &[("path", visit.path)]))
+pub fn count_form(visit: &Visit) -> Result<(), Error> {
+    let counted = visit.app.authentication.throttle.form(visit.ip);
+    counted.inspect_err(|_| event("form-throttled", visit.ip, &[("path", visit.path)]))
 }
 
 /// What was typed into them, and what is wrong with it, given what a guesser would know. Judging it
 /// waits in the line of the visitor's network.
 ///
 /// # Errors
-/// [`Error::BadRequest`] if one of them is missing; as [`Passwords::weakness`](crate::passwords::Passwords::weakness).
+/// [`Error::BadRequest`] if one of them is missing; [`Error::Busy`] if its turn does not come.
 pub fn new_password(
-    app: &App,
-    ip: IpAddr,
+    visit: &Visit,
     form: &Form,
-    known: &[&str],
+    known: [&str; 3],
 ) -> Result<(Password, Vec<Problem>), Error> {
     let (typed, again) = (form.field("password")?, form.field("confirm")?);
     let password = Password::typed(typed);
-    let weakness = app.passwords.weakness(ip, &password, known)?.map(|text| ("password", text));
+    let weakness = visit.app.authentication.passwords.weakness(visit.ip, &password, known)?;
+    let weakness = weakness.map(|text| ("password", text));
     let difference = (typed != again).then(|| ("confirm", NOT_CONFIRMED.to_owned()));
     Ok((password, weakness.into_iter().chain(difference).collect()))
 }

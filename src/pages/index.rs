@@ -1,13 +1,11 @@
 //! `/`: what this is, and where to go from here.
-//!
-//! In: a visitor. Out: one page for strangers, another for members.
 
 use maud::html;
-use rouille::{Request, Response};
+use rouille::Response;
 
 use super::layout;
+use crate::error::Error;
 use crate::visit::Visit;
-use crate::{App, Error};
 
 const OPEN: &str = "Behind this door are files for members. Make an account and you are in; \
      from then on, your email and password open it.";
@@ -16,7 +14,7 @@ const CLOSED: &str = "Behind this door are files for members. Whoever runs this 
 const INSIDE: &str = "You are logged in. Everything of yours is on the secret page:";
 
 /// `GET /`.
-pub fn show(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response, Error> {
+pub fn show(visit: &mut Visit) -> Result<Response, Error> {
     let content = html! {
         @if let Some(session) = &visit.member {
             h1 { "Hello, " (layout::name(&session.user.first_name)) "!" }
@@ -29,12 +27,12 @@ pub fn show(app: &App, visit: &mut Visit, _request: &Request) -> Result<Response
             p.actions { a.button href="/secret" { "Go to the secret page" } }
         } @else {
             h1 { "Hello, Anonymous!" }
-            p { (if app.may_register() { OPEN } else { CLOSED }) }
+            p { (if visit.app.may_register() { OPEN } else { CLOSED }) }
             p.actions {
-                @if app.may_register() { a.button href="/register" { "Register" } }
-                a.button.second[app.may_register()] href="/login" { "Log in" }
+                @if visit.app.may_register() { a.button href="/register" { "Register" } }
+                a.button.second[visit.app.may_register()] href="/login" { "Log in" }
             }
         }
     };
-    Ok(layout::page(app, visit, "Home", &[content]))
+    Ok(layout::page(visit, "Home", &[content]))
 }

@@ -1,19 +1,15 @@
 //! The shell of every page: header, navigation, flash messages.
-//!
-//! In: a title and pieces of content. Out: the whole page. It knows the visitor, so no handler
-//! passes a flag for that, and none can forget to.
 
 use maud::{DOCTYPE, Markup, html};
 use rouille::Response;
 
-use crate::App;
-use crate::endpoints::{ICON, STYLE};
+use super::assets::{ICON, STYLE};
 use crate::sessions::Flash;
 use crate::visit::Visit;
 
 /// A page with that title and those pieces of content, and the messages that wait for its visitor.
-pub fn page(app: &App, visit: &mut Visit, title: &str, content: &[Markup]) -> Response {
-    let site = &app.config.site_name;
+pub fn page(visit: &mut Visit, title: &str, content: &[Markup]) -> Response {
+    let site = &visit.app.config.site_name;
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,10 +26,10 @@ pub fn page(app: &App, visit: &mut Visit, title: &str, content: &[Markup]) -> Re
                 a.skip href="#main" { "Skip to the content" }
                 header {
                     a.site href="/" { (site) }
-                    (navigation(app, visit))
+                    (navigation(visit))
                 }
                 main #main tabindex="-1" {
-                    @for flash in visit.take_flashes(app) {
+                    @for flash in visit.take_flashes() {
                         @match flash {
                             Flash::Notice(text) => p.flash.notice role="status" { (text) }
                             Flash::Alert(text) => p.flash.alert role="alert" { (text) }
@@ -53,12 +49,12 @@ pub fn name(name: &str) -> Markup {
     html! { @if name.is_ascii() { (name) } @else { bdi { (name) } } }
 }
 
-fn navigation(app: &App, visit: &Visit) -> Markup {
+fn navigation(visit: &Visit) -> Markup {
     let is_stranger = visit.looked_up && visit.member.is_none();
     let links = [
         ("/", "Home", true),
         ("/secret", "Secret", true),
-        ("/register", "Register", is_stranger && app.may_register()),
+        ("/register", "Register", is_stranger && visit.app.may_register()),
         ("/login", "Log in", is_stranger),
     ];
     html! {

@@ -1,12 +1,14 @@
-//! The pages: each file has its handlers and its markup, with its sentences at the top.
-//!
-//! In: a visitor and a request. Out: a page or a redirect. No HTML is made anywhere else, and maud
-//! escapes every value, so what people type stays text.
+//! The pages: each file has its words, its handlers and its markup. No HTML is made anywhere else, and
+//! maud escapes every value, so what people type stays text.
 
-pub mod error;
-mod form;
 pub mod index;
-mod layout;
 pub mod login;
 pub mod register;
 pub mod secret;
+
+pub mod error;
+pub mod form;
+pub mod layout;
+
+pub mod assets;
+pub mod probes;

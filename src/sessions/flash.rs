@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 
 use super::IdHash;
-use crate::throttle::network;
+use crate::network::network;
 
 /// How long a stranger's message waits to be shown.
 const LIFETIME: Duration = Duration::from_mins(10);

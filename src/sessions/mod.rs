@@ -28,11 +28,11 @@ use self::flight::{Flight, Flights};
 pub use self::id::{IdHash, SessionId};
 use self::table::Table;
 pub use self::table::{Listed, Login, Session, Which};
+use crate::accounts::passwords::PasswordHash;
+use crate::accounts::users::User;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
-use crate::passwords::PasswordHash;
-use crate::users::User;
 
 /// How long what the table said is taken for true.
 const FRESH: Duration = Duration::from_secs(1);
@@ -126,7 +126,7 @@ impl Sessions {
         self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
         // If its user has ended it already, the map must not say that it is alive.
         if is_current {
-            let session = Session { number, remembered: login.remember, user: Arc::new(user) };
+            let session = Session::new(number, login.remember, user);
             let entry = Entry { session, checked, flashes: Vec::new() };
             self.shard(&id_hash).entries.insert(id_hash, entry);
         }
@@ -141,8 +141,21 @@ impl Sessions {
         Ok(ended.len())
     }
 
+    /// Changes a password and ends all the user's sessions, both or neither. How many there were; `None`
+    /// if the password is not the old one any more.
+    pub fn change_password(
+        &self,
+        uid: i64,
+        old: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<Option<usize>, Error> {
+        let Some(ended) = self.table.change_password(uid, old, new)? else { return Ok(None) };
+        self.forget(uid, &ended);
+        Ok(Some(ended.len()))
+    }
+
     /// Drops from memory sessions of a user that have ended in the table.
-    pub fn forget(&self, uid: i64, ended: &[IdHash]) {
+    fn forget(&self, uid: i64, ended: &[IdHash]) {
         let mut lists = self.lists.lock();
         lists.entries.pop(&uid);
         lists.flights.outdate(&uid);

@@ -1,7 +1,4 @@
-//! The sessions table: the queries on it, but for the one in `users.rs` that changes a password and
-//! ends all sessions in one step.
-//!
-//! The database's clock decides what has expired, so that all processes agree.
+//! The sessions table and the queries on it. The database's clock decides what has expired, so that all processes agree.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use postgres::Row;
 
 use super::IdHash;
+use crate::accounts::passwords::PasswordHash;
+use crate::accounts::users::{SET_HASH, User};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
-use crate::passwords::PasswordHash;
-use crate::users::User;
 
 /// The most sessions that a list shows.
 const MAX_LISTED: i64 = 500;
@@ -34,8 +31,9 @@ pub struct Login<'a> {
     pub ip: IpAddr,
 }
 
-/// A login that is alive.
+/// A login that is alive. Whoever has one need not ask: nothing outside `sessions/` can make it.
 #[derive(Clone)]
+#[allow(clippy::manual_non_exhaustive, reason = "that would keep out other crates alone")]
 pub struct Session {
     /// Its public name, by which its user can end it from another browser.
     pub number: i64,
@@ -43,6 +41,14 @@ pub struct Session {
     pub remembered: bool,
     /// Who is logged in, as the table had it at most a second ago.
     pub user: Arc<User>,
+    /// Keeps others from making one.
+    _proof: (),
+}
+
+impl Session {
+    pub(super) fn new(number: i64, remembered: bool, user: User) -> Session {
+        Session { number, remembered, user: Arc::new(user), _proof: () }
+    }
 }
 
 /// A session as its user sees it in the list.
@@ -148,12 +154,9 @@ impl Table {
         let row = self.database.run(move |connection| {
             connection.query_opt(SQL, &[&session.as_bytes(), &idle, &lifetime, &remembered, &touch])
         })?;
-        let session = |row: Row| Session {
-            number: row.get("number"),
-            remembered: row.get("remembered"),
-            user: Arc::new(User::from_row(&row)),
-        };
-        Ok(row.map(session))
+        Ok(row.map(|row| {
+            Session::new(row.get("number"), row.get("remembered"), User::from_row(&row))
+        }))
     }
 
     /// A user's live sessions, the latest used first.
@@ -193,6 +196,31 @@ impl Table {
         let rows =
             self.database.run(move |connection| connection.query(SQL, &[&uid, &only, &except]))?;
         Ok(rows.iter().filter_map(IdHash::from_row).collect())
+    }
+
+    /// Changes a password and deletes all sessions of the user, both or neither. The hashes of what was
+    /// deleted; `None` if the password is not the old one any more.
+    pub(super) fn change_password(
+        &self,
+        uid: i64,
+        old: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<Option<Vec<IdHash>>, Error> {
+        const SQL: &str = "
+            DELETE FROM sessions
+            WHERE uid = $1
+            RETURNING id_hash";
+        let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
+        self.database.run(move |connection| {
+            let mut transaction = connection.transaction()?;
+            // First, because it waits for logins under way, whose sessions the other must find.
+            if transaction.execute(SET_HASH, &[&uid, &old, &new])? == 0 {
+                return Ok(None);
+            }
+            let ended = transaction.query(SQL, &[&uid])?;
+            transaction.commit()?;
+            Ok(Some(ended.iter().filter_map(IdHash::from_row).collect()))
+        })
     }
 
     /// Deletes what has expired, a batch at a time so that no lock is held for long. How many.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use doorward::Error;
-use doorward::passwords::{Password, Passwords};
+use doorward::accounts::passwords::{Password, Passwords};
 
 use crate::browser::Browser;
 use crate::programs::until;
@@ -47,7 +47,7 @@ fn a_few() -> usize {
 fn passwords_of_one_network_are_judged_in_turn_with_the_logins_of_others() {
     let passwords = Passwords::new(4).unwrap();
     let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
-    let judge = || drop(passwords.weakness(one, &Password::typed(SLOW), &["Ada"]).unwrap());
+    let judge = || drop(passwords.weakness(one, &Password::typed(SLOW), ["Ada", "", ""]).unwrap());
     let hash = || drop(passwords.hash(other, &Password::typed(PASSWORD)).unwrap());
     let answered = beside(judge, hash);
     assert!(answered <= a_few(), "{answered} passwords were judged before the login's turn");

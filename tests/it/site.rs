@@ -1,5 +1,6 @@
 //! A server for one test: the application on a database of its own, which is gone afterwards.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -102,6 +103,17 @@ impl Site {
 
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// The same site, with a member whose every request panics: a name is of no type that a name can be.
+    pub fn panicking_twin(&self) -> (App, BTreeMap<String, String>) {
+        let app = handler(&self.app);
+        let mut ada = Browser::new(&app);
+        register(&mut ada, "Ada", "ada@example.org");
+        let change = "ALTER TABLE users
+            ALTER COLUMN first_name TYPE BYTEA USING convert_to(first_name, 'UTF8')";
+        self.sql().batch_execute(change).unwrap();
+        (self.twin(), ada.jar)
     }
 
     pub fn sql(&self) -> Client {

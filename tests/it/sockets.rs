@@ -62,13 +62,11 @@ fn a_page_is_the_same_simulated_and_over_a_socket() {
 #[test]
 fn the_server_goes_on_after_a_panic_in_a_handler() {
     let site = Site::new();
-    let app = site.twin();
-    let served = serve(&[], move |request| match request.raw_url() {
-        "/panic" => app.guarded(request, || panic!("on purpose")),
-        _ => app.handle(request),
-    });
+    let (app, jar) = site.panicking_twin();
+    let served = serve(&[], move |request| app.handle(request));
+    let panics = format!("GET /secret HTTP/1.1\r\nCookie: doorward={}", jar["doorward"]);
     for _ in 0..3 {
-        let answer = ask(served.address, "GET /panic HTTP/1.1");
+        let answer = ask(served.address, &panics);
         assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("Something broke"));
         assert!(ask(served.address, "GET / HTTP/1.1").starts_with("HTTP/1.1 200 "));
     }

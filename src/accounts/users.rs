@@ -5,26 +5,19 @@
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
-use email_address::{EmailAddress, Options};
 use postgres::Row;
 use postgres::error::SqlState;
 
+use super::email;
+use super::passwords::PasswordHash;
 use crate::database::Database;
 use crate::error::Error;
-use crate::passwords::PasswordHash;
-use crate::sessions::IdHash;
 
 /// A name's most characters.
 pub const MAX_NAME_CHARS: usize = 100;
 
-/// An email address's most bytes (RFC 5321, 4.5.3.1.3).
-pub const MAX_EMAIL_BYTES: usize = 254;
-
 const NAME_TOO_LONG: &str = "Use at most 100 characters.";
 const NAME_ODD: &str = "Use letters, blanks and punctuation only.";
-const EMAIL_MISSING: &str = "Enter your email address.";
-const EMAIL_ODD: &str = "Enter an email address like ada@example.org.";
-const EMAIL_TOO_LONG: &str = "Use an email address of at most 254 characters.";
 
 /// Characters that show nothing, or turn the text around them the other way: Unicode's
 /// `Default_Ignorable_Code_Point`, its line separators, and two that look blank. A name with one of
@@ -55,8 +48,8 @@ const INVISIBLE: [RangeInclusive<char>; 18] = [
 const JOINERS: [RangeInclusive<char>; 3] =
     ['\u{200c}'..='\u{200d}', '\u{fe0e}'..='\u{fe0f}', '\u{e0020}'..='\u{e007f}'];
 
-/// Replaces a hash, unless it was replaced already.
-const SET_HASH: &str = "
+/// Replaces a hash, unless it was replaced already. `Sessions::change_password` uses it, too.
+pub(crate) const SET_HASH: &str = "
     UPDATE users
     SET pwdhash = $3
     WHERE uid = $1 AND pwdhash = $2";
@@ -74,7 +67,26 @@ pub struct User {
     pub email: Box<str>,
 }
 
+/// What somebody types to get an account, but for the password.
+#[derive(Clone, Copy, Default)]
+pub struct NewUser<'a> {
+    /// 1 to 100 characters.
+    pub first_name: &'a str,
+    /// 1 to 100 characters.
+    pub last_name: &'a str,
+    /// An address that mail can be sent to.
+    pub email: &'a str,
+}
+
+/// One thing that is wrong with what was typed: the name of its field, and a sentence about it.
+pub type Problem = (&'static str, String);
+
 impl User {
+    /// What a guesser of the password would know.
+    pub fn known(&self) -> [&str; 3] {
+        [&self.first_name, &self.last_name, &self.email]
+    }
+
     /// First and last name.
     pub fn full_name(&self) -> String {
         [&*self.first_name, " ", &*self.last_name].concat()
@@ -92,37 +104,32 @@ impl User {
     }
 }
 
-/// An email as accounts are found by: Unicode lower case. This is the one place that decides which
-/// emails are the same; PostgreSQL's `lower()` means something else in each locale.
-pub fn fold(email: &str) -> String {
-    email.to_lowercase()
-}
+impl NewUser<'_> {
+    /// Why nobody can have those names or that email. Empty if all is well.
+    pub fn problems(&self) -> Vec<Problem> {
+        let problems = [
+            ("first_name", name_problem(self.first_name, "first name")),
+            ("last_name", name_problem(self.last_name, "last name")),
+            ("email", email::problem(self.email).map(str::to_owned)),
+        ];
+        problems.into_iter().filter_map(|(field, problem)| Some((field, problem?))).collect()
+    }
 
-/// Why nobody can have those names or that email: which of `first_name`, `last_name` and `email`
-/// is wrong, and a sentence for whoever typed it. Empty if all is well.
-pub fn problems(first_name: &str, last_name: &str, email: &str) -> Vec<(&'static str, String)> {
-    let problems = [
-        ("first_name", name_problem(first_name, "first name")),
-        ("last_name", name_problem(last_name, "last name")),
-        ("email", email_problem(email).map(str::to_owned)),
-    ];
-    problems.into_iter().filter_map(|(field, problem)| Some((field, problem?))).collect()
+    /// What a guesser of the password would know.
+    pub fn known(&self) -> [&str; 3] {
+        [self.first_name, self.last_name, self.email]
+    }
 }
 
 /// Stores a new user. `None` if the email has an account already: the unique column says so, since
 /// looking first would let two simultaneous registrations both pass.
-pub fn add(
-    database: &Database,
-    (first_name, last_name): (&str, &str),
-    email: &str,
-    hash: &PasswordHash,
-) -> Result<Option<User>, Error> {
+pub fn add(database: &Database, new: NewUser, hash: &PasswordHash) -> Result<Option<User>, Error> {
     const SQL: &str = "
         INSERT INTO users (first_name, last_name, email, email_folded, pwdhash)
         VALUES ($1, $2, $3, $4, $5)
         RETURNING uid, first_name, last_name, email";
-    let (first_name, last_name) = (first_name.to_owned(), last_name.to_owned());
-    let (email, folded, hash) = (email.to_owned(), fold(email), hash.as_str().to_owned());
+    let [first_name, last_name, email] = new.known().map(str::to_owned);
+    let (folded, hash) = (email::fold(new.email), hash.as_str().to_owned());
     let added = database.run(move |connection| {
         connection.query_opt(SQL, &[&first_name, &last_name, &email, &folded, &hash])
     });
@@ -139,7 +146,7 @@ pub fn find(database: &Database, email: &str) -> Result<Option<(User, PasswordHa
         SELECT uid, first_name, last_name, email, pwdhash
         FROM users
         WHERE email_folded = $1";
-    let folded = fold(email);
+    let folded = email::fold(email);
     let row = database.run(move |connection| connection.query_opt(SQL, &[&folded]))?;
     Ok(row.map(|row| (User::from_row(&row), PasswordHash::stored(row.get("pwdhash")))))
 }
@@ -163,32 +170,6 @@ pub fn list(database: &Database) -> Result<Vec<(User, SystemTime)>, Error> {
         ORDER BY email_folded";
     let rows = database.run(move |connection| connection.query(SQL, &[]))?;
     Ok(rows.iter().map(|row| (User::from_row(row), row.get("created_at"))).collect())
-}
-
-/// Changes a password and ends all the user's sessions, both or neither. What they were, for
-/// [`Sessions::forget`](crate::sessions::Sessions::forget); `None` if the password is not the old
-/// one any more.
-pub fn set_password(
-    database: &Database,
-    uid: i64,
-    old: &PasswordHash,
-    new: &PasswordHash,
-) -> Result<Option<Vec<IdHash>>, Error> {
-    const END_SESSIONS: &str = "
-        DELETE FROM sessions
-        WHERE uid = $1
-        RETURNING id_hash";
-    let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
-    database.run(move |connection| {
-        let mut transaction = connection.transaction()?;
-        // First, because it waits for logins under way, whose sessions the other must find.
-        if transaction.execute(SET_HASH, &[&uid, &old, &new])? == 0 {
-            return Ok(None);
-        }
-        let ended = transaction.query(END_SESSIONS, &[&uid])?;
-        transaction.commit()?;
-        Ok(Some(ended.iter().filter_map(IdHash::from_row).collect()))
-    })
 }
 
 /// Replaces a hash by one of the same password at another cost. `false` if somebody replaced it first.
@@ -233,34 +214,9 @@ fn is_visible(text: &str) -> bool {
     })
 }
 
-fn email_problem(email: &str) -> Option<&'static str> {
-    let options = Options::default().without_display_text().without_domain_literal();
-    if email.is_empty() {
-        Some(EMAIL_MISSING)
-    } else if email.len() > MAX_EMAIL_BYTES {
-        Some(EMAIL_TOO_LONG)
-    } else {
-        EmailAddress::parse_with_options(email, options).is_err().then_some(EMAIL_ODD)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn emails_are_folded_as_unicode_says_and_folding_twice_changes_nothing() {
-        let folded = [
-            ("Ada@Example.ORG", "ada@example.org"),
-            ("ÉVA@example.org", "éva@example.org"),
-            ("İ@example.org", "i\u{307}@example.org"),
-            ("STRASSE@straße.de", "strasse@straße.de"),
-        ];
-        for (typed, expected) in folded {
-            assert_eq!(fold(typed), expected);
-            assert_eq!(fold(expected), expected);
-        }
-    }
 
     #[test]
     fn names_of_people_pass_and_names_that_hide_something_do_not() {

@@ -14,7 +14,7 @@ use zxcvbn::{Score, zxcvbn};
 
 use crate::error::Error;
 use crate::line::{Line, Patience};
-use crate::throttle::network;
+use crate::network::network;
 
 /// What to say of two passwords that should be one.
 pub const NOT_CONFIRMED: &str = "The two passwords are not the same.";
@@ -61,7 +61,7 @@ impl Password {
     ///
     /// There are no rules on composition (OWASP ASVS 5.0, 6.2.5): a guesser's own estimate, told
     /// the visitor's name and email, decides.
-    pub fn weakness(&self, names_and_email: &[&str]) -> Option<String> {
+    pub fn weakness(&self, names_and_email: [&str; 3]) -> Option<String> {
         if self.0.chars().count() < MIN_CHARS {
             return Some(format!("Use at least {MIN_CHARS} characters."));
         }
@@ -133,13 +133,11 @@ impl Passwords {
         &self,
         ip: IpAddr,
         password: &Password,
-        names_and_email: &[&str],
+        names_and_email: [&str; 3],
     ) -> Result<Option<String>, Error> {
         let password = Password(password.0.clone());
-        let known: Vec<String> = names_and_email.iter().map(ToString::to_string).collect();
-        self.in_turn(ip, move || {
-            password.weakness(&known.iter().map(String::as_str).collect::<Vec<_>>())
-        })
+        let known = names_and_email.map(str::to_owned);
+        self.in_turn(ip, move || password.weakness(known.each_ref().map(String::as_str)))
     }
 
     /// The hash of a new password, which must be at most [`MAX_BYTES`] long.

@@ -11,12 +11,12 @@ use clap::Subcommand;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
+use crate::accounts::passwords::{NOT_CONFIRMED, Password, PasswordHash};
+use crate::accounts::users::{self, NewUser, User};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
-use crate::passwords::{NOT_CONFIRMED, Password, PasswordHash};
 use crate::sessions::{Sessions, Which};
-use crate::users::{self, User};
 
 /// Of a line on standard input, as much as is read.
 const MAX_LINE_BYTES: u64 = 1024;
@@ -73,7 +73,8 @@ pub enum UserCommand {
 pub fn run(command: &UserCommand, config: &Config) -> Result<(), Error> {
     match command {
         UserCommand::Add { email, first_name, last_name, generate } => {
-            add(config, [first_name, last_name, email].map(|value| value.trim()), *generate)
+            let [first_name, last_name, email] = [first_name, last_name, email].map(|v| v.trim());
+            add(config, NewUser { first_name, last_name, email }, *generate)
         }
         UserCommand::List => list(config),
         UserCommand::Password { email, generate } => set_password(config, email, *generate),
@@ -82,17 +83,16 @@ pub fn run(command: &UserCommand, config: &Config) -> Result<(), Error> {
     }
 }
 
-fn add(config: &Config, person: [&str; 3], generate: bool) -> Result<(), Error> {
-    let [first_name, last_name, email] = person;
-    if let Some((field, problem)) = users::problems(first_name, last_name, email).first() {
+fn add(config: &Config, new: NewUser, generate: bool) -> Result<(), Error> {
+    if let Some((field, problem)) = new.problems().first() {
         return Err(Error::Refused(format!("{}: {problem}", field.replace('_', " "))));
     }
     let database = Database::connect(&config.database_url)?;
-    let (hash, made_up) = choose_password(generate, &person, config.bcrypt_cost)?;
-    if users::add(&database, (first_name, last_name), email, &hash)?.is_none() {
-        return Err(Error::Refused(format!("{email} has an account already")));
+    let (hash, made_up) = choose_password(generate, new.known(), config.bcrypt_cost)?;
+    if users::add(&database, new, &hash)?.is_none() {
+        return Err(Error::Refused(format!("{} has an account already", new.email)));
     }
-    eprintln!("doorward: added {email}");
+    eprintln!("doorward: added {}", new.email);
     print(&made_up)
 }
 
@@ -119,12 +119,12 @@ fn list(config: &Config) -> Result<(), Error> {
 
 fn set_password(config: &Config, email: &str, generate: bool) -> Result<(), Error> {
     let (database, user, old) = find(config, email)?;
-    let known = [&*user.first_name, &*user.last_name, &*user.email];
-    let (new, made_up) = choose_password(generate, &known, config.bcrypt_cost)?;
-    let ended = users::set_password(&database, user.uid, &old, &new)?.ok_or_else(|| {
+    let (new, made_up) = choose_password(generate, user.known(), config.bcrypt_cost)?;
+    let sessions = Sessions::new(Arc::new(database), config);
+    let ended = sessions.change_password(user.uid, &old, &new)?.ok_or_else(|| {
         Error::Refused(format!("{} has another password since you began", user.email))
     })?;
-    eprintln!("doorward: changed the password of {}, sessions ended: {}", user.email, ended.len());
+    eprintln!("doorward: changed the password of {}, sessions ended: {ended}", user.email);
     print(&made_up)
 }
 
@@ -168,7 +168,7 @@ fn nobody(email: &str) -> Error {
 /// The hash of a new password, and the line to print if the password was made up here.
 fn choose_password(
     generate: bool,
-    known: &[&str],
+    known: [&str; 3],
     cost: u32,
 ) -> Result<(PasswordHash, String), Error> {
     let text = if generate { random_password()? } else { ask_password()? };

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use postgres::Client;
 use postgres::error::SqlState;
 
-use crate::commands::print;
+use super::users::print;
+use crate::accounts::passwords::Password;
 use crate::config::Config;
 use crate::database::{self, Target, Verify, migrations};
 use crate::error::Error;
 use crate::files;
-use crate::passwords::Password;
 use crate::process;
 
 /// What is well, or what is not and what to do about it.

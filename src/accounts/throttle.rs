@@ -4,15 +4,16 @@
 //! nobody can lock a visitor out from another network.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
 use parking_lot::Mutex;
 
+use super::email;
 use crate::error::Error;
-use crate::users;
+use crate::network::network;
 
 /// Keys remembered for each limit; at about 100 bytes a key, a few megabytes. Beyond it, the one
 /// not seen for longest is forgotten.
@@ -58,7 +59,7 @@ impl Throttle {
     pub fn login(&self, email: &str, ip: IpAddr) -> Result<Attempt, Error> {
         let network = network(ip);
         let attempt = Attempt {
-            email: self.hasher.hash_one((users::fold(email), network)),
+            email: self.hasher.hash_one((email::fold(email), network)),
             network: self.hasher.hash_one(network),
         };
         // The network first: what it refuses takes no room among the emails, and pushes none out.
@@ -154,13 +155,5 @@ impl Limit {
 
     fn clear(&self, key: u64) {
         self.forgotten_at.lock().pop(&key);
-    }
-}
-
-/// What counts as one visitor: an IPv4 address, or the /64 that an IPv6 visitor has to itself.
-pub(crate) fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }

@@ -1,0 +1,35 @@
+//! The style sheet and the icon.
+
+use std::sync::LazyLock;
+
+use rouille::Response;
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+use crate::visit::Visit;
+
+const CSS: &str = include_str!("style.css");
+const SVG: &str = include_str!("icon.svg");
+
+/// The path of every page's style sheet.
+pub static STYLE: LazyLock<String> = LazyLock::new(|| path("style", "css", CSS));
+
+/// The path of every page's icon.
+pub static ICON: LazyLock<String> = LazyLock::new(|| path("icon", "svg", SVG));
+
+/// A hash of the content is part of the path, so what is there never changes.
+fn path(name: &str, extension: &str, content: &str) -> String {
+    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(content).into();
+    format!("/assets/{name}-{a:02x}{b:02x}{c:02x}{d:02x}.{extension}")
+}
+
+/// `GET /assets/…`: the style sheet or the icon, for a browser to keep for a year.
+pub fn show(visit: &mut Visit) -> Result<Response, Error> {
+    let (content_type, content) = match visit.request.raw_url() {
+        path if path == *STYLE => ("text/css; charset=utf-8", CSS),
+        path if path == *ICON => ("image/svg+xml; charset=utf-8", SVG),
+        _ => return Err(Error::NotFound),
+    };
+    Ok(Response::from_data(content_type, content)
+        .with_additional_header("Cache-Control", "public, max-age=31536000, immutable"))
+}

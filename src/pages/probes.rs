@@ -1,0 +1,22 @@
+//! Answers for machines: a reverse proxy that asks who somebody is, and a monitor.
+
+use rouille::Response;
+
+use crate::error::Error;
+use crate::http::forward_auth;
+use crate::sessions::Session;
+use crate::visit::Visit;
+
+/// `GET /healthz`: `ok` while the database answers.
+pub fn health(visit: &mut Visit) -> Result<Response, Error> {
+    visit.app.database.ping()?;
+    Ok(Response::text("ok\n"))
+}
+
+/// `GET /auth`: whether a reverse proxy may let its visitor through.
+pub fn auth(visit: &mut Visit) -> Result<Response, Error> {
+    Ok(match &visit.member {
+        Some(Session { user, .. }) => forward_auth::allow(&user.email, &user.full_name()),
+        None => forward_auth::deny(visit.request),
+    })
+}

@@ -1,0 +1,55 @@
+//! The members' files: their list, and `/download/…`.
+
+use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use rouille::{Response, ResponseBody};
+
+use crate::error::Error;
+use crate::files::{self, CHEAT_SHEET};
+use crate::http::headers;
+use crate::sessions::Session;
+use crate::visit::Visit;
+
+const NO_FILES: &str = "There are no files yet.";
+
+/// `GET /download/{name}`.
+pub fn download(visit: &mut Visit, _: &Session) -> Result<Response, Error> {
+    let name = visit.path.strip_prefix("/download/").unwrap_or_default();
+    let name = percent_decode_str(name).decode_utf8().map_err(|_| Error::NotFound)?;
+    let body = match &visit.app.config.files {
+        Some(folder) => files::open(folder, &name)?.map(ResponseBody::from_file),
+        None => (name == CHEAT_SHEET.0).then(|| ResponseBody::from_string(CHEAT_SHEET.1)),
+    };
+    let data = body.ok_or(Error::NotFound)?;
+    Ok(Response { status_code: 200, headers: headers::attachment(&name), data, upgrade: None })
+}
+
+/// The list.
+pub fn section(visit: &Visit) -> Result<Markup, Error> {
+    let files = match &visit.app.config.files {
+        Some(folder) => files::list(folder)?,
+        None => vec![(CHEAT_SHEET.0.to_owned(), CHEAT_SHEET.1.len() as u64)],
+    };
+    Ok(html! {
+        section aria-labelledby="files" {
+            h2 #files { "Files" }
+            @if files.is_empty() { p { (NO_FILES) } }
+            ul.files {
+                @for (name, bytes) in &files {
+                    li {
+                        a href={ "/download/" (utf8_percent_encode(name, NON_ALPHANUMERIC)) } { (name) }
+                        " " span.hint { (size(*bytes)) }
+                    }
+                }
+            }
+        }
+    })
+}
+
+fn size(bytes: u64) -> Markup {
+    match bytes {
+        0..1_000 => html! { (bytes) " bytes" },
+        1_000..1_000_000 => html! { (bytes.div_ceil(1_000)) " kB" },
+        _ => html! { (bytes.div_ceil(1_000_000)) " MB" },
+    }
+}

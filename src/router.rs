@@ -1,0 +1,146 @@
+//! What becomes of a request: guards, the route table, and errors that become pages.
+//!
+//! Errors and panics turn into responses here and nowhere else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rouille::{Request, Response};
+
+use self::Handler::{Anybody, Members, Open};
+use self::Method::{Get, Post};
+use crate::app::App;
+use crate::error::Error;
+use crate::events::event;
+use crate::http::{cross_origin, headers};
+use crate::pages::{assets, error, index, login, probes, register, secret};
+use crate::sessions::Session;
+use crate::visit::Visit;
+
+/// Every route: a method, a path, and who may come to which handler. A path that ends in a star stands
+/// for all that begin like it.
+const ROUTES: &[(Method, &str, Handler)] = &[
+    (Get, "/", Anybody(index::show)),
+    (Get, "/register", Anybody(register::show)),
+    (Post, "/register", Anybody(register::submit)),
+    (Get, "/login", Anybody(login::show)),
+    (Post, "/login", Anybody(login::submit)),
+    (Post, "/logout", Anybody(login::log_out)),
+    (Get, "/secret", Members(secret::show)),
+    (Get, "/download/*", Members(secret::files::download)),
+    (Post, "/password", Members(secret::password::change)),
+    (Post, "/sessions/end", Members(secret::sessions::end)),
+    (Get, "/auth", Anybody(probes::auth)),
+    (Get, "/healthz", Open(probes::health)),
+    (Get, "/assets/*", Open(assets::show)),
+];
+
+/// The method of a route.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Method {
+    /// HEAD, too: the listener leaves out the body.
+    Get,
+    Post,
+}
+
+/// Who may come to a handler, and the handler.
+enum Handler {
+    /// Anybody, and nobody is looked up.
+    Open(fn(&mut Visit) -> Result<Response, Error>),
+    /// Anybody, looked up.
+    Anybody(fn(&mut Visit) -> Result<Response, Error>),
+    /// Members only.
+    Members(fn(&mut Visit, &Session) -> Result<Response, Error>),
+}
+
+impl App {
+    /// Answers a request, always.
+    pub fn handle(&self, request: &Request) -> Response {
+        self.database.begin_request();
+        let mut response =
+            catch_unwind(AssertUnwindSafe(|| self.answer(request))).unwrap_or_else(|_| {
+                let panicked = Error::System("a handler panicked".to_owned());
+                error::page(&mut Visit::new(self, request), &panicked)
+            });
+        headers::secure(&mut response, self.is_https(request));
+        response
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        let mut visit = Visit::new(self, request);
+        let answered = match route(&mut visit) {
+            Err(Error::LoginRequired) => login::redirect_here(&mut visit),
+            answered => answered,
+        };
+        let mut response = answered.unwrap_or_else(|error| explain(&mut visit, &error));
+        visit.finish(&mut response);
+        response
+    }
+}
+
+fn route(visit: &mut Visit) -> Result<Response, Error> {
+    if !cross_origin::is_allowed(visit.request, visit.app.config.public_url.as_ref()) {
+        return Err(Error::CrossSite);
+    }
+    match find(visit.request.method(), visit.path)? {
+        Open(handler) => handler(visit),
+        Anybody(handler) => {
+            visit.identify()?;
+            handler(visit)
+        }
+        Members(handler) => {
+            visit.identify()?;
+            let session = visit.member.clone().ok_or(Error::LoginRequired)?;
+            handler(visit, &session)
+        }
+    }
+}
+
+/// The handler for a method and path.
+fn find(method: &str, path: &str) -> Result<&'static Handler, Error> {
+    let wanted = match method {
+        "GET" | "HEAD" => Some(Get),
+        "POST" => Some(Post),
+        _ => None,
+    };
+    let is_here = |route: &str| match route.strip_suffix('*') {
+        Some(beginning) => path.starts_with(beginning),
+        None => path == route,
+    };
+    let here = || ROUTES.iter().filter(|(_, route, _)| is_here(route));
+    if let Some((_, _, handler)) = here().find(|(method, ..)| Some(*method) == wanted) {
+        return Ok(handler);
+    }
+    let allowed: Vec<&str> = here().map(|(method, ..)| method.allow()).collect();
+    Err(if allowed.is_empty() {
+        Error::NotFound
+    } else {
+        Error::MethodNotAllowed(allowed.join(", "))
+    })
+}
+
+impl Method {
+    /// What the `Allow` header calls it.
+    fn allow(self) -> &'static str {
+        match self {
+            Get => "GET, HEAD",
+            Post => "POST",
+        }
+    }
+}
+
+/// The answer to a request that failed. What the visitor need not know goes to the log.
+fn explain(visit: &mut Visit, error: &Error) -> Response {
+    let (method, path) = (visit.request.method(), visit.path.escape_debug());
+    match error {
+        Error::CrossSite => event("cross-site-refused", visit.ip, &[("path", visit.path)]),
+        Error::Busy(_) => log::warn!("{method} {path}: {error}"),
+        _ if error.is_outage() || error.is_mistake() => log::error!("{method} {path}: {error}"),
+        _ => log::debug!("{method} {path}: {error}"),
+    }
+    // On an unknown path nobody was looked up yet: try, for the menu, and do without if it fails.
+    // Not after an outage: the visitor has waited already.
+    if !visit.looked_up && !error.is_outage() && !error.is_mistake() {
+        let _ = visit.identify();
+    }
+    error::page(visit, error)
+}
