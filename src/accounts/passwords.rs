@@ -137,7 +137,7 @@ impl Passwords {
     ) -> Result<Option<String>, Error> {
         let password = Password(password.0.clone());
         let known = names_and_email.map(str::to_owned);
-        self.in_turn(ip, move || password.weakness(known.each_ref().map(String::as_str)))
+        self.run_queued(ip, move || password.weakness(known.each_ref().map(String::as_str)))
     }
 
     /// The hash of a new password, which must be at most [`MAX_BYTES`] long.
@@ -146,7 +146,7 @@ impl Passwords {
     /// [`Error::Busy`] if the turn of this visitor's network did not come within 10 s.
     pub fn hash(&self, ip: IpAddr, password: &Password) -> Result<PasswordHash, Error> {
         let (password, cost) = (Password(password.0.clone()), self.cost);
-        self.in_turn(ip, move || password.hash(cost))?
+        self.run_queued(ip, move || password.hash(cost))?
     }
 
     /// Whether a password is the one that was hashed. Without a hash, because there is no such user,
@@ -169,10 +169,10 @@ impl Passwords {
         let no_costs = no_costs.max(self.cost);
         // A password that cannot have been hashed gets the answer of an unknown user.
         let Some(hash) = hash.filter(|_| password.0.len() <= MAX_BYTES) else {
-            return self.in_turn(ip, move || waste(no_costs))?.map(|()| false);
+            return self.run_queued(ip, move || waste(no_costs))?.map(|()| false);
         };
         let (password, hash, cost) = (password.0.clone(), hash.0.clone(), hash.cost()?);
-        self.in_turn(ip, move || {
+        self.run_queued(ip, move || {
             let is_right = non_truncating_verify(password, &hash).map_err(|e| unreadable(&e))?;
             if !is_right {
                 // One more doubles the time, so 2^a + (2^a + 2^(a+1) + … + 2^(b-1)) is 2^b.
@@ -187,7 +187,7 @@ impl Passwords {
         hash.cost().is_ok_and(|cost| cost != self.cost)
     }
 
-    fn in_turn<T: Send + 'static>(
+    fn run_queued<T: Send + 'static>(
         &self,
         ip: IpAddr,
         work: impl FnOnce() -> T + Send + 'static,

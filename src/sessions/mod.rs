@@ -27,7 +27,7 @@ use self::flash::Strangers;
 use self::flight::{Flight, Flights};
 pub use self::id::{IdHash, SessionId};
 use self::table::Table;
-pub use self::table::{Listed, Login, Session, Which};
+pub use self::table::{SessionSummary, Login, Session, Which};
 use crate::accounts::passwords::PasswordHash;
 use crate::accounts::users::User;
 use crate::config::Config;
@@ -47,7 +47,7 @@ const SHARDS: usize = 64;
 const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 
 /// A user's sessions, the latest used first.
-pub type List = Arc<[Listed]>;
+pub type List = Arc<[SessionSummary]>;
 
 /// Every session this process knows of, and the way to those it does not.
 pub struct Sessions {

@@ -53,7 +53,7 @@ impl Session {
 
 /// A session as its user sees it in the list.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct SessionSummary {
     /// The session's public name.
     pub number: i64,
     /// When it began.
@@ -160,7 +160,7 @@ impl Table {
     }
 
     /// A user's live sessions, the latest used first.
-    pub(super) fn list(&self, uid: i64) -> Result<Vec<Listed>, Error> {
+    pub(super) fn list(&self, uid: i64) -> Result<Vec<SessionSummary>, Error> {
         const SQL: &str = "
             SELECT number, created_at, last_seen_at, user_agent, ip
             FROM sessions
@@ -168,7 +168,7 @@ impl Table {
               AND expires_at > now()
             ORDER BY last_seen_at DESC, number DESC
             LIMIT $2";
-        let listed = |row: &Row| Listed {
+        let listed = |row: &Row| SessionSummary {
             number: row.get("number"),
             created_at: row.get("created_at"),
             last_seen_at: row.get("last_seen_at"),
