@@ -46,16 +46,19 @@ clean: ## deletes what was built, and the kept PostgreSQL cluster with every use
 PREFIX ?= /usr/local
 PROGRAM := $(TARGET)/release/doorward
 
-install: $(PROGRAM) units ## installs program, service and settings; PREFIX=/usr/local and DESTDIR= say where
+install: $(PROGRAM) ## installs program, service and settings; PREFIX=/usr/local and DESTDIR= say where
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/doorward
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(UNITS)/doorward.service $(UNITS)/doorward.socket
-	[ -e $(DESTDIR)/etc/doorward.env ] || install -D -m 640 $(UNITS)/doorward.env $(DESTDIR)/etc/doorward.env
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system deploy/systemd/system/doorward.*
+	sed -i 's:/usr/local/bin/:$(PREFIX)/bin/:' $(DESTDIR)$(PREFIX)/lib/systemd/system/doorward.service
+	[ -e $(DESTDIR)/etc/doorward.env ] || install -D -m 640 deploy/doorward.env $(DESTDIR)/etc/doorward.env
 
-deb: PREFIX = /usr
-deb: export PATH := $(PATH):$(abspath $(TARGET))/tools/bin
-deb: $(PROGRAM) units ## packs the same for Debian and Ubuntu, in target/debian
+TOOLS := $(TARGET)/tools
+deb: export PATH := $(PATH):$(abspath $(TOOLS))/bin
+deb: $(PROGRAM) ## packs the same for Debian and Ubuntu, in target/debian
 	@sql/cluster need dpkg-shlibdeps dpkg-dev
 	@command -v cargo-deb >/dev/null || cargo install --locked --root $(TOOLS) cargo-deb
+	rm -rf target/package
+	$(MAKE) install PREFIX=/usr DESTDIR=target/package
 	cargo deb --no-build --no-strip
 
 # `sudo make install` finds the program built, and needs no cargo.
@@ -63,16 +66,6 @@ $(PROGRAM): Cargo.toml Cargo.lock $(shell find src sql -type f)
 	$(MAKE) tools
 	cargo build --release
 	touch $@
-
-# The blocks of README.md, for their place in PREFIX.
-UNITS := target/units
-TOOLS := $(TARGET)/tools
-units:
-	@mkdir -p $(UNITS)
-	@for name in doorward.service doorward.socket doorward.env; do \
-		awk -v name=$$name '/^```/ { on = !on && $$2 == name; next } on' README.md | \
-		sed 's:/usr/local/bin/:$(PREFIX)/bin/:' >$(UNITS)/$$name && [ -s $(UNITS)/$$name ] || exit 1; \
-	done
 
 # rustc links with cc, and some crates compile C.
 tools:
@@ -87,4 +80,4 @@ browser-tools: tools
 	@sql/cluster need java default-jre-headless
 	npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error axe-core@4.14.1 vnu-jar@26.9.27
 
-.PHONY: help run test browser-test screenshots bench check clean install deb units tools browser-tools
+.PHONY: help run test browser-test screenshots bench check clean install deb tools browser-tools

@@ -1,5 +1,5 @@
-//! nginx and Caddy, the real ones, with what README.md says to write into their files: in front of
-//! the server, and as a door in front of another site.
+//! nginx and Caddy, the real ones, with the files of deploy/: in front of the server, and as a door in
+//! front of another site.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rouille::Response;
 
 use crate::browser::Browser;
+use crate::deploy::{block, file};
 use crate::programs::{Answer, Folder, Running, Server, free_port, run};
-use crate::readme::block;
 use crate::site::{PASSWORD, Site, handler, register};
 
 const MEMBERS: &str = "members.example.org";
@@ -43,7 +43,7 @@ impl Behind {
         Behind { site, doorward, wiki, let_in }
     }
 
-    /// A configuration in which only ports are other than in README.md.
+    /// A configuration in which only ports are other than in deploy/.
     fn fit(&self, text: &str) -> String {
         let doorward = self.doorward.as_ref().unwrap().port;
         text.replace("127.0.0.1:8080", &format!("127.0.0.1:{doorward}"))
@@ -62,10 +62,10 @@ fn config_of(site: &Site) -> doorward::Config {
     config
 }
 
-/// Puts README.md's snippet and `sites` into the folder of an nginx, and starts it.
+/// Puts the snippet of deploy/ and `sites` into the folder of an nginx, and starts it.
 fn nginx(folder: &Folder, sites: &[&str]) -> (Running, u16) {
     let port = free_port();
-    folder.write("snippets/doorward.conf", &block("snippets/doorward.conf"));
+    folder.write("snippets/doorward.conf", &file("nginx/snippets/doorward.conf"));
     let key = folder.path("key.pem");
     let certificate = folder.path("certificate.pem");
     let subject = ["-subj", "/CN=members.example.org", "-days", "2", "-nodes"];
@@ -109,10 +109,10 @@ fn nginx(folder: &Folder, sites: &[&str]) -> (Running, u16) {
     (Running::start(&mut command(), &folder.path("log")).listening(port), port)
 }
 
-/// Starts a Caddy with README.md's Caddyfile, certificates of its own making and no other change.
+/// Starts a Caddy with the Caddyfile of deploy/, certificates of its own making and no other change.
 fn caddy(folder: &Folder, behind: &Behind) -> (Running, u16) {
     let port = free_port();
-    let file = behind.fit(&block("Caddyfile"));
+    let file = behind.fit(&file("caddy/Caddyfile"));
     let options = format!(
         "{{\n\tadmin off\n\tlocal_certs\n\tskip_install_trust\n\tdefault_bind 127.0.0.1\n\
          \thttp_port {}\n\thttps_port {port}\n}}\n",
@@ -265,9 +265,10 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
 }
 
 #[test]
-fn nginx_keeps_a_door_as_readme_says() {
+fn nginx_keeps_a_door_with_the_files_of_deploy() {
     let (folder, behind) = (Folder::new(), Behind::new());
-    let sites = ["conf.d/members.conf", "conf.d/wiki.conf"].map(|name| behind.fit(&block(name)));
+    let sites =
+        ["members", "wiki"].map(|name| behind.fit(&file(&format!("nginx/conf.d/{name}.conf"))));
     let (_nginx, port) = nginx(&folder, &[&sites[0], &sites[1]]);
     let plain = run(Command::new("curl")
         .args(["-qsSi", "--unix-socket", &folder.path("plain")])
@@ -278,7 +279,7 @@ fn nginx_keeps_a_door_as_readme_says() {
 }
 
 #[test]
-fn caddy_keeps_a_door_as_readme_says() {
+fn caddy_keeps_a_door_with_the_files_of_deploy() {
     let (folder, behind) = (Folder::new(), Behind::new());
     let (_caddy, port) = caddy(&folder, &behind);
     a_door_that_holds(behind, port);
@@ -293,7 +294,7 @@ fn messages_arrive_when_nginx_spreads_visitors_over_two_processes() {
         count.fetch_add(1, Ordering::Relaxed);
         twin.handle(request)
     });
-    let members = block("conf.d/members.conf");
+    let members = file("nginx/conf.d/members.conf");
     let (_, server) = members.split_once("server {\n    listen").unwrap();
     let site = format!("{}server {{\n    listen{server}", block("upstream"))
         .replace("10.0.0.2:8080", "127.0.0.1:8080")

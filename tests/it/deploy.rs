@@ -1,10 +1,12 @@
-//! README.md, "Run it for real": its blocks are taken out by the name behind the language and used
-//! as they stand, with other ports and folders at most.
+//! deploy/: its files, and the blocks that its guide says to type, are used as they stand, with other
+//! ports and folders at most.
 
 use std::env;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use postgres::{Client, NoTls};
@@ -14,19 +16,24 @@ use crate::site::{Database, PASSWORD};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_doorward");
 
-/// The block of README.md that begins with three backquotes, a language and `name`.
+/// A file of deploy/.
+pub fn file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The block of deploy/README.md that begins with three backquotes, a language and `name`.
 pub fn block(name: &str) -> String {
-    let readme = include_str!("../../README.md");
-    let mut lines = readme.lines();
+    let guide = file("README.md");
+    let mut lines = guide.lines();
     let is_start = |line: &&str| line.starts_with("```") && line.split(' ').nth(1) == Some(name);
-    lines.find(is_start).unwrap_or_else(|| panic!("README.md has no block {name}"));
+    lines.find(is_start).unwrap_or_else(|| panic!("the guide has no block {name}"));
     lines.take_while(|line| *line != "```").flat_map(|line| [line, "\n"]).collect()
 }
 
-/// The settings in a block, as arguments to `env`.
-fn settings(name: &str) -> Vec<String> {
-    let block = block(name);
-    let lines = block.lines().filter(|line| !line.starts_with('#'));
+/// Settings as arguments to `env`.
+fn settings(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.replace('"', "")).collect()
 }
 
@@ -34,7 +41,7 @@ fn settings(name: &str) -> Vec<String> {
 fn serve(folder: &Folder, database_url: &str) -> (Running, u16) {
     let port = free_port();
     let mut command = Command::new("env");
-    command.args(settings("doorward.env")).arg(format!("DATABASE_URL={database_url}"));
+    command.args(settings(&file("doorward.env"))).arg(format!("DATABASE_URL={database_url}"));
     command.args([PROGRAM, "serve", "--bcrypt-cost=10", &format!("--listen=127.0.0.1:{port}")]);
     (Running::start(&mut command, &folder.path("log")).listening(port), port)
 }
@@ -60,12 +67,45 @@ fn register(port: u16, email: &str) -> String {
     cookie.split(';').next().unwrap().to_owned()
 }
 
+/// The files below a folder of deploy/, by their path below deploy/.
+fn files_below(folder: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(folder);
+    let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
+    let paths = entries.map(|entry| {
+        let name = format!("{folder}{}", entry.file_name().to_str().unwrap());
+        if entry.path().is_dir() { files_below(&format!("{name}/")) } else { vec![name] }
+    });
+    paths.flatten().collect()
+}
+
+#[test]
+fn the_guide_says_of_each_file_where_it_goes() {
+    let guide = file("README.md");
+    let is_installed_by_make = |path: &str| {
+        ["README.md", "doorward.env"].contains(&path)
+            || path.starts_with("systemd/")
+            || path.starts_with("debian/")
+    };
+    let files = files_below("");
+    assert!(files.len() > 12, "{files:?}");
+    for path in files.iter().filter(|path| !is_installed_by_make(path)) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path);
+        let mode = fs::metadata(from).unwrap().permissions().mode() & 0o777;
+        let line = format!("\ninstall -D -m {mode:o} {path} /etc/{path}\n");
+        assert!(guide.contains(&line), "the guide lacks {line}");
+    }
+    let lines = guide.lines().filter(|line| line.starts_with("install "));
+    let listed = files.iter().filter(|path| !is_installed_by_make(path)).count();
+    assert_eq!(lines.count(), listed, "a line installs what is not there");
+}
+
 #[test]
 fn systemd_accepts_the_units_and_finds_them_hardened() {
     let folder = Folder::new();
-    let service = block("doorward.service").replace("/usr/local/bin/doorward", PROGRAM);
+    let service =
+        file("systemd/system/doorward.service").replace("/usr/local/bin/doorward", PROGRAM);
     let service = folder.write("doorward.service", &service);
-    let socket = folder.write("doorward.socket", &block("doorward.socket"));
+    let socket = folder.write("doorward.socket", &file("systemd/system/doorward.socket"));
     let said = run(Command::new("systemd-analyze").arg("verify").args([&service, &socket]));
     assert_eq!(said, "");
 
@@ -87,7 +127,9 @@ fn connections_wait_at_the_socket_while_the_service_restarts() {
         let inherit = r#"exec env LISTEN_PID=$$ LISTEN_FDS=1 "$@" 3<&0 0</dev/null"#;
         let mut command = Command::new("sh");
         command.args(["-c", inherit, "sh"]).stdin(Stdio::from(held));
-        command.args(settings("doorward.env")).arg(format!("DATABASE_URL={}", database.url()));
+        command
+            .args(settings(&file("doorward.env")))
+            .arg(format!("DATABASE_URL={}", database.url()));
         command.args([PROGRAM, "serve"]);
         Running::start(&mut command, &folder.path("log"))
     };
@@ -181,9 +223,9 @@ impl Cluster {
         let _ = outcome(command.args(["stop", "-m", "immediate", "-D", &self.data()]));
     }
 
-    /// Runs a block of README.md, with what it would do to this machine left out and
+    /// Runs a script as a shell does, with what it would do to this machine left out and
     /// backups in a folder of their own.
-    fn type_in(&self, name: &str, backups: &Folder) {
+    fn type_in(&self, text: &str, backups: &Folder) {
         for program in ["adduser", "chown", "chmod"] {
             script(&self.folder, &format!("bin/{program}"), "exit 0");
         }
@@ -194,7 +236,7 @@ impl Cluster {
         };
         let runuser = format!("[ \"$1 $2 $3\" = '-u postgres --' ] || exit 9; shift 3; {drop}");
         script(&self.folder, "bin/runuser", &runuser);
-        let text = block(name).replace("/var/backups", backups.0.to_str().unwrap());
+        let text = text.replace("/var/backups", backups.0.to_str().unwrap());
         let path =
             format!("{}:{}:{}", self.folder.path("bin"), self.bin, env::var("PATH").unwrap());
         let mut command = Command::new("sh");
@@ -217,7 +259,7 @@ impl Drop for Cluster {
 #[test]
 fn the_role_is_bound_to_its_user_and_owns_its_database_alone() {
     let cluster = Cluster::new();
-    cluster.type_in("accounts", &Folder::new());
+    cluster.type_in(&block("accounts"), &Folder::new());
     let (_server, port) = serve(&cluster.folder, &cluster.url("doorward", "doorward"));
     assert_eq!(fetch(port, "GET", "/healthz", "", "").status, 200, "the tables are made");
     let count = |sql: &str| -> i64 {
@@ -256,17 +298,17 @@ fn the_role_is_bound_to_its_user_and_owns_its_database_alone() {
 fn a_backup_brings_back_users_and_logins_after_the_cluster_is_lost() {
     let backups = Folder::new();
     let cluster = Cluster::new();
-    cluster.type_in("accounts", &backups);
+    cluster.type_in(&block("accounts"), &backups);
     let (server, port) = serve(&cluster.folder, &cluster.url("doorward", "doorward"));
     let cookie = register(port, "ada@example.org");
-    cluster.type_in("backup", &backups);
+    cluster.type_in(&file("cron.daily/doorward"), &backups);
     register(port, "late@example.org");
     server.terminate();
     drop(cluster);
 
     let cluster = Cluster::new();
-    cluster.type_in("accounts", &backups);
-    cluster.type_in("restore", &backups);
+    cluster.type_in(&block("accounts"), &backups);
+    cluster.type_in(&block("restore"), &backups);
     let (_server, port) = serve(&cluster.folder, &cluster.url("doorward", "doorward"));
     let secret = fetch(port, "GET", "/secret", &cookie, "");
     assert!(secret.status == 200 && secret.body.contains("Ada Lovelace"), "{}", secret.body);
@@ -278,14 +320,14 @@ fn a_backup_brings_back_users_and_logins_after_the_cluster_is_lost() {
 #[test]
 fn a_failover_of_the_database_costs_no_login() {
     let primary = Cluster::new();
-    primary.type_in("accounts", &Folder::new());
+    primary.type_in(&block("accounts"), &Folder::new());
     let standby = Cluster::empty();
     let options = ["-R", "-X", "stream", "-c", "fast", "-D", &standby.data()];
     let mut copy = standby.as_owner(&format!("{}/pg_basebackup", standby.bin));
     run(copy.args(options).args(["-d", &primary.url("postgres", "postgres")]));
     standby.start();
 
-    let url = settings("failover.env").remove(0).replace("DATABASE_URL=", "");
+    let url = settings(&block("failover.env")).remove(0).replace("DATABASE_URL=", "");
     let hosts = format!("{},{}", standby.home, primary.home);
     let url = url.replace("10.0.0.5,10.0.0.6", &hosts).replace(" sslmode=require", "");
     let (_server, port) = serve(&standby.folder, &url);
@@ -303,10 +345,10 @@ fn a_failover_of_the_database_costs_no_login() {
     assert_eq!(log_in(port, "ada@example.org", PASSWORD).status, 303, "and it can be written");
 }
 
-/// What fail2ban takes for the addresses to ban in a log, with README.md's filter.
+/// What fail2ban takes for the addresses to ban in a log, with the filter of deploy/.
 fn to_ban(folder: &Folder, log: &str) -> Vec<String> {
     let log = folder.write("doorward.log", log);
-    let filter = folder.write("filter.d/doorward.conf", &block("filter.d/doorward.conf"));
+    let filter = folder.write("filter.d/doorward.conf", &file("fail2ban/filter.d/doorward.conf"));
     let found = run(Command::new("fail2ban-regex").args(["-o", "ip", &log, &filter]));
     found.lines().map(str::to_owned).collect()
 }
@@ -355,8 +397,8 @@ fn fail2ban_finds_the_guesser_in_the_log_and_nobody_can_be_slandered() {
 fn fail2ban_accepts_the_jail() {
     let folder = Folder::new();
     run(Command::new("cp").args(["-r", "/etc/fail2ban/.", &folder.path("")]));
-    folder.write("filter.d/doorward.conf", &block("filter.d/doorward.conf"));
-    folder.write("jail.d/doorward.conf", &block("jail.d/doorward.conf"));
+    folder.write("filter.d/doorward.conf", &file("fail2ban/filter.d/doorward.conf"));
+    folder.write("jail.d/doorward.conf", &file("fail2ban/jail.d/doorward.conf"));
     let run_folder = ["-s", &folder.path("socket"), "-p", &folder.path("pid")];
     let dump = ["-c", folder.0.to_str().unwrap(), "-d"];
     let said = run(Command::new("fail2ban-client").args(run_folder).args(dump));
