@@ -12,6 +12,7 @@ run: tools ## builds the server and runs it on http://127.0.0.1:8080
 
 test: tools ## runs the tests on a throw-away PostgreSQL
 	@sql/cluster need nginx nginx
+	@sql/cluster need /usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so libnginx-mod-http-headers-more-filter
 	@sql/cluster need caddy caddy
 	@sql/cluster need fail2ban-regex fail2ban
 	@sql/cluster need systemd-analyze systemd

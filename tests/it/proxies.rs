@@ -26,7 +26,12 @@ struct Behind {
 
 impl Behind {
     fn new() -> Behind {
+        Behind::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut doorward::Config)) -> Behind {
         let site = Arc::new(Site::with(|config| {
+            change(config);
             config.public_url = Some(format!("https://{MEMBERS}").parse().unwrap());
             config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
         }));
@@ -92,7 +97,8 @@ fn nginx(folder: &Folder, sites: &[&str]) -> (Running, u16) {
     let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {};", folder.path(kind)));
     let main = format!(
-        "daemon off; master_process off; pid {}; error_log stderr;
+        "load_module /usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so;
+         daemon off; master_process off; pid {}; error_log stderr warn;
          events {{}}
          http {{ access_log off; {} include conf.d/*.conf; }}",
         folder.path("pid"),
@@ -107,6 +113,12 @@ fn nginx(folder: &Folder, sites: &[&str]) -> (Running, u16) {
     let verdict = run(command().arg("-t"));
     assert!(!verdict.contains("[warn]"), "{verdict}");
     (Running::start(&mut command(), &folder.path("log")).listening(port), port)
+}
+
+/// Starts an nginx with both sites of deploy/.
+fn nginx_as_deployed(folder: &Folder, behind: &Behind) -> (Running, u16) {
+    let site = |name: &str| behind.fit(&file(&format!("nginx/conf.d/{name}.conf")));
+    nginx(folder, &[&site("members"), &site("wiki")])
 }
 
 /// Starts a Caddy with the Caddyfile of deploy/, certificates of its own making and no other change.
@@ -153,6 +165,14 @@ impl Visitor {
             .arg(format!("https://{host}:{port}{path}")));
         let text = text.trim_start_matches("HTTP/1.1 100 Continue\r\n\r\n");
         Answer::parse(text)
+    }
+
+    /// The session id in the jar.
+    fn id(&self) -> String {
+        let jar = std::fs::read_to_string(self.jar.path("jar")).unwrap();
+        let id = jar.split_whitespace().last().unwrap();
+        assert_eq!(id.len(), 64, "{jar}");
+        id.to_owned()
     }
 
     fn log_in(&self, host: &str, email: &str, next: &str) -> Answer {
@@ -230,13 +250,8 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
         assert_eq!(seen(&answer, "Remote-Email"), ["ada@example.org"]);
         assert_eq!(seen(&answer, "Remote-Name"), ["Ada Lovelace"]);
         assert_eq!(seen(&answer, "X-Forwarded-Proto"), [] as [&str; 0], "spent by the listener");
-        let jar = std::fs::read_to_string(ada.jar.path("jar")).unwrap();
-        let id = jar.split_whitespace().last().unwrap();
-        assert!(id.len() == 64 && !answer.body.contains(id), "the cookie stays: {}", answer.body);
+        assert!(!answer.body.contains(&ada.id()), "the cookie stays: {}", answer.body);
     }
-    let answer = ada.ask(WIKI, "/", &["-b", "a=1; b=2"]);
-    let cookie = seen(&answer, "Cookie").join("; ");
-    assert!(cookie.contains("a=1") && cookie.contains("b=2"), "{cookie}");
     let chunked = ["-d", "x=1", "-HTransfer-Encoding: chunked", "-HExpect: 100-continue"];
     assert!([200, 501].contains(&ada.ask(WIKI, "/", &chunked).status), "the door is not stuck");
     assert_eq!(ada.ask(WIKI, "/", &["-I"]).status, 200);
@@ -264,12 +279,120 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
     assert_eq!(behind.let_in.load(Ordering::Relaxed), let_in);
 }
 
+/// A proxy with the files of deploy/, and what is behind it; Ada is registered.
+struct Door {
+    _proxy: Running,
+    _folder: Folder,
+    port: u16,
+    _behind: Behind,
+}
+
+impl Door {
+    /// One by nginx and one by Caddy.
+    fn both() -> [Door; 2] {
+        [Door::of(nginx_as_deployed), Door::of(caddy)]
+    }
+
+    fn of(proxy: fn(&Folder, &Behind) -> (Running, u16)) -> Door {
+        let (folder, behind) = (Folder::new(), Behind::new());
+        register(&mut Browser::new(&handler(&behind.site.app)), "Ada", "ada@example.org");
+        let (proxy, port) = proxy(&folder, &behind);
+        Door { _proxy: proxy, _folder: folder, port, _behind: behind }
+    }
+
+    fn ada(&self) -> Visitor {
+        let ada = Visitor::new(self.port);
+        assert_eq!(ada.log_in(WIKI, "ada@example.org", "/").status, 303);
+        ada
+    }
+}
+
+#[test]
+fn the_wiki_learns_who_it_is_from_the_door_alone() {
+    for door in Door::both() {
+        let own = [
+            "Remote-Groups",
+            "rEMOTE-gROUPS",
+            "REMOTE_GROUPS",
+            "Remote.Groups",
+            "Remote-Whatever",
+            "Remote",
+            "X-Remote-User",
+            "X-Forwarded-User",
+            "X-Forwarded-Uri",
+            "X-Forwarded_Groups",
+            "X-Original-URL",
+            "Forwarded",
+        ];
+        let forged: Vec<_> = own.iter().map(|name| format!("-H{name}: forged")).collect();
+        let forged: Vec<_> = forged.iter().map(String::as_str).collect();
+        let answer = door.ada().ask(WIKI, "/", &[&FORGED[..], &forged].concat());
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        assert!(!answer.body.contains("forged"), "{}", answer.body);
+        let names = answer.body.lines().filter_map(|line| line.split_once(": "));
+        let names = names.filter(|(name, _)| name.to_ascii_lowercase().starts_with("remote"));
+        assert_eq!(names.count(), 3, "{}", answer.body);
+    }
+}
+
+#[test]
+fn no_visitor_can_forge_the_way_back_from_the_login() {
+    for door in Door::both() {
+        for name in ["X-Original-URI", "X-Original-URL", "X-Forwarded-Uri", "x-original_uri"] {
+            let answer =
+                Visitor::new(door.port).ask(WIKI, "/page", &[&format!("-H{name}: /forged")]);
+            assert_eq!(target(&answer, WIKI, door.port), "/login?next=%2Fpage", "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_wiki_sees_the_login_cookie_in_no_spelling_that_is_a_login() {
+    for door in Door::both() {
+        no_spelling_of_the_cookie_gets_through(&door.ada().id(), door.port);
+    }
+}
+
+/// Whatever the door takes for a login, the wiki must not see.
+fn no_spelling_of_the_cookie_gets_through(id: &str, port: u16) {
+    let name = "__Host-doorward";
+    let spellings = [
+        format!("a=1; {name}={id}; b=2"),
+        format!("a=1;{name}={id};b=2"),
+        format!("a=1;\t{name}={id};\tb=2"),
+        format!("a=1;  {name}={id};  b=2"),
+        format!("a=1; {name} ={id}; b=2"),
+        format!("a=1; {name}\t= {id} ; b=2"),
+        format!("a=1;\u{a0}{name}\u{3000}={id}; b=2"),
+        format!("{name}={id};; a=1; b=2"),
+        format!("a=1; b=2; ; {name}={id}"),
+        format!("a=1; b=2\n{name}={id}"),
+        format!("{name} ={id}\na=1\nb=2"),
+        format!("a=1; b=2; {name}=\"{id}\""),
+        format!("a=1; {name}={id}; b=2; {name}=x"),
+        format!("a=1; {name}=x; b=2;\t{name} ={id}"),
+    ];
+    let mut let_in = 0;
+    for spelling in &spellings {
+        let lines = spelling.split('\n').map(|line| format!("-HCookie: {line}"));
+        let lines: Vec<_> = lines.collect();
+        let options: Vec<_> = lines.iter().map(String::as_str).collect();
+        let answer = Visitor::new(port).ask(WIKI, "/", &options);
+        assert!([200, 303].contains(&answer.status), "{spelling:?}: {}", answer.head);
+        assert!(!answer.body.contains(id), "{spelling:?} gets through: {}", answer.body);
+        let cookies = seen(&answer, "Cookie").join("; ");
+        let is_once = spelling.matches(name).count() == 1;
+        let both = cookies.contains("a=1") && cookies.contains("b=2");
+        assert!(answer.status == 303 || both || !is_once, "{spelling:?} became {cookies:?}");
+        let_in += usize::from(answer.status == 200);
+    }
+    assert!(let_in > spellings.len() / 2, "only {let_in} spellings are a login at all");
+}
+
 #[test]
 fn nginx_keeps_a_door_with_the_files_of_deploy() {
     let (folder, behind) = (Folder::new(), Behind::new());
-    let sites =
-        ["members", "wiki"].map(|name| behind.fit(&file(&format!("nginx/conf.d/{name}.conf"))));
-    let (_nginx, port) = nginx(&folder, &[&sites[0], &sites[1]]);
+    let (_nginx, port) = nginx_as_deployed(&folder, &behind);
     let plain = run(Command::new("curl")
         .args(["-qsSi", "--unix-socket", &folder.path("plain")])
         .arg(format!("http://{MEMBERS}/a?b=c")));
