@@ -390,6 +390,22 @@ fn no_spelling_of_the_cookie_gets_through(id: &str, port: u16) {
 }
 
 #[test]
+fn nginx_keeps_no_download_on_its_disk_for_a_slow_visitor() {
+    let (folder, files) = (Folder::new(), Folder::new());
+    let bytes = 64 << 20;
+    std::fs::File::create(files.path("long")).unwrap().set_len(bytes).unwrap();
+    let behind = Behind::with(|config| config.files = Some(files.0.clone()));
+    register(&mut Browser::new(&handler(&behind.site.app)), "Ada", "ada@example.org");
+    let (nginx, port) = nginx_as_deployed(&folder, &behind);
+    let ada = Visitor::new(port);
+    assert_eq!(ada.log_in(MEMBERS, "ada@example.org", "").status, 303);
+    let answer = ada.ask(MEMBERS, "/download/long", &["--limit-rate", "32M"]);
+    assert_eq!((answer.status, answer.body.len() as u64), (200, bytes));
+    let log = nginx.log();
+    assert!(!log.contains("buffered to a temporary file"), "{log}");
+}
+
+#[test]
 fn nginx_keeps_a_door_with_the_files_of_deploy() {
     let (folder, behind) = (Folder::new(), Behind::new());
     let (_nginx, port) = nginx_as_deployed(&folder, &behind);
