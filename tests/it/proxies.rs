@@ -1,6 +1,7 @@
 //! nginx and Caddy, the real ones, with the files of deploy/: in front of the server, and as a door in
 //! front of another site.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -387,6 +388,47 @@ fn no_spelling_of_the_cookie_gets_through(id: &str, port: u16) {
         let_in += usize::from(answer.status == 200);
     }
     assert!(let_in > spellings.len() / 2, "only {let_in} spellings are a login at all");
+}
+
+/// The paths of the route table that a visitor to the wiki needs; a star stands for any end.
+fn paths_of_doorward() -> BTreeSet<String> {
+    let sources = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+    let files = sources.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let texts = files.map(|path| std::fs::read_to_string(path).unwrap());
+    let is_line =
+        |line: &&str| ["(GET, \"", "(POST, \""].iter().any(|start| line.starts_with(start));
+    let paths = texts.flat_map(|text| {
+        let lines = text.lines().map(str::trim).filter(is_line);
+        lines.map(|line| line.split('"').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    });
+    let paths: BTreeSet<_> = paths.collect();
+    assert!(
+        paths.len() > 10 && paths.contains("/login"),
+        "the route table is elsewhere: {paths:?}"
+    );
+    // The wiki has a front page of its own, and these two are for machines.
+    let is_for_visitors = |path: &String| !["/", "/auth", "/healthz"].contains(&path.as_str());
+    paths.into_iter().filter(is_for_visitors).collect()
+}
+
+#[test]
+fn both_doors_know_every_path_of_doorward() {
+    let caddyfile = file("caddy/Caddyfile");
+    let line = caddyfile.lines().find_map(|line| line.trim().strip_prefix("@doorward path "));
+    let at_caddy: BTreeSet<_> = line.unwrap().split(' ').map(str::to_owned).collect();
+    assert_eq!(at_caddy, paths_of_doorward(), "deploy/caddy/Caddyfile");
+
+    let conf = file("nginx/conf.d/wiki.conf");
+    let location = conf.lines().find_map(|line| line.trim().strip_prefix("location ~ ^/(("));
+    let (whole, beginnings) = location.unwrap().split_once(")$|").unwrap();
+    let beginnings = beginnings.strip_suffix(") {").unwrap().split('|');
+    let paths = whole.split('|').map(|path| format!("/{path}"));
+    let paths = paths.chain(beginnings.map(|beginning| format!("/{beginning}*")));
+    assert_eq!(
+        paths.collect::<BTreeSet<_>>(),
+        paths_of_doorward(),
+        "deploy/nginx/conf.d/wiki.conf"
+    );
 }
 
 #[test]
