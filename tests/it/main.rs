@@ -16,6 +16,7 @@ mod framing;
 mod listener;
 mod log;
 mod next;
+mod packages;
 mod pages;
 mod password_change;
 mod programs;
