@@ -81,7 +81,7 @@ fn explain(error: &clap::Error) -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), Error> {
-    events::start_log();
+    let _log = events::start_log().map_err(|error| Error::System(format!("log: {error}")))?;
     let (limits, proxies) = (config.limits.clone(), config.trusted_proxies.clone());
     let listen = config.listen;
     let socket = process::bind(listen)

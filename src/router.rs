@@ -10,7 +10,7 @@ use self::Handler::{Anybody, Members, Open};
 use self::Method::{Get, Post};
 use crate::app::App;
 use crate::error::Error;
-use crate::events::event;
+use crate::events::{event, quoted};
 use crate::http::{cross_origin, headers};
 use crate::pages::{assets, error, index, login, probes, register, secret};
 use crate::sessions::Session;
@@ -130,12 +130,12 @@ impl Method {
 
 /// The answer to a request that failed. What the visitor need not know goes to the log.
 fn explain(visit: &mut Visit, error: &Error) -> Response {
-    let (method, path) = (visit.request.method(), visit.path.escape_debug());
+    let asked = quoted(&format!("{} {}", visit.request.method(), visit.path));
     match error {
         Error::CrossSite => event("cross-site-refused", visit.ip, &[("path", visit.path)]),
-        Error::Busy(_) => log::warn!("{method} {path}: {error}"),
-        _ if error.is_outage() || error.is_mistake() => log::error!("{method} {path}: {error}"),
-        _ => log::debug!("{method} {path}: {error}"),
+        Error::Busy(_) => log::warn!("{asked}: {error}"),
+        _ if error.is_outage() || error.is_mistake() => log::error!("{asked}: {error}"),
+        _ => log::debug!("{asked}: {error}"),
     }
     // On an unknown path nobody was looked up yet: try, for the menu, and do without if it fails.
     // Not after an outage: the visitor has waited already.

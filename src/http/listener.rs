@@ -22,9 +22,10 @@ use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::forwarded::{build_request, is_trusted};
 use super::headers;
-use super::read::{Incoming, word};
+use super::read::{Incoming, method_and_path};
 use super::write::{Framing, close, send};
 use crate::config::Limits;
+use crate::events::quoted;
 
 /// Address space for one thread's stack; only what is used of it takes memory.
 const STACK_BYTES: usize = 512 * 1024;
@@ -118,7 +119,7 @@ impl Server {
         let takes_all = alike >= self.limits.max_connections_per_address;
         if open >= max || (takes_all && !is_trusted(peer, &self.trusted_proxies)) {
             let _ = turn_away(stream);
-            log_request(b"- -", 503, Instant::now(), peer);
+            log_request(b"-", 503, Instant::now(), peer);
             return Ok(());
         }
         let idle_since = Mutex::new(Some(Instant::now()));
@@ -215,9 +216,10 @@ fn turn_away(mut stream: TcpStream) -> io::Result<()> {
     stream.read(&mut [0; 4096]).map(drop)
 }
 
+/// One line for a request. Its method and path stand in quotes, since anybody may have sent anything,
+/// and its query is left out, since it may hold secrets.
 fn log_request(received: &[u8], status: u16, started: Instant, sender: SocketAddr) {
-    let method = word(received, 0).escape_ascii();
-    let path = word(received, 1).split(|byte| *byte == b'?').next().unwrap_or_default();
-    let (path, ms, ip) = (path.escape_ascii(), started.elapsed().as_millis(), sender.ip());
-    log::info!("{method} {path} {status} {ms} ms {ip}");
+    let (ms, ip) = (started.elapsed().as_millis(), sender.ip());
+    let asked = || quoted(&String::from_utf8_lossy(method_and_path(received)));
+    log::info!("{} {status} {ms} ms {ip}", asked());
 }

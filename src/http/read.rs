@@ -111,7 +111,7 @@ impl Head {
             Ok(Status::Partial) if buffer.len() < limits.max_head_bytes => return Ok(None),
             Ok(_) if !buffer[..limits.max_head_bytes].contains(&b'\n') => return Err(414),
             Ok(_) | Err(Error::TooManyHeaders) => return Err(431),
-            Err(Error::Version) if word(buffer, 2).starts_with(b"HTTP/") => return Err(505),
+            Err(Error::Version) if version(buffer).starts_with(b"HTTP/") => return Err(505),
             Err(_) => return Err(400),
         };
         // httparse takes a bare LF for a line end, which the next server may not.
@@ -179,9 +179,20 @@ impl Head {
     }
 }
 
-/// The `n`th word of the first line: method, target, version.
-pub fn word(buffer: &[u8], n: usize) -> &[u8] {
-    buffer.split(|byte| b" \r\n".contains(byte)).nth(n).unwrap_or_default()
+/// The first two words of what was sent, up to the query: method and path, if it is a request.
+pub fn method_and_path(buffer: &[u8]) -> &[u8] {
+    let line = buffer.trim_ascii_start();
+    let mut blanks = 0;
+    let end = line.iter().position(|byte| {
+        blanks += usize::from(*byte == b' ');
+        blanks > 1 || b"?\r\n".contains(byte)
+    });
+    &line[..end.unwrap_or(line.len())]
+}
+
+/// The third word of the first line.
+fn version(buffer: &[u8]) -> &[u8] {
+    buffer.split(|byte| b" \r\n".contains(byte)).nth(2).unwrap_or_default()
 }
 
 /// UTF-8 or else Latin-1, so that no byte is lost.

@@ -777,7 +777,11 @@ fn every_request_makes_one_log_line_without_its_query() {
     wait_until(|| logged().len() >= 3);
     let mut lines = logged();
     lines.sort();
-    let starts = ["GET /logged 200 ", r"GET /logged-\x1b[31m 400 ", "GET /logged-refused 400 "];
+    let starts = [
+        r#""GET /logged" 200 "#,
+        r#""GET /logged-\u{1b}[31m" 400 "#,
+        r#""GET /logged-refused" 400 "#,
+    ];
     assert_eq!(lines.len(), 3);
     for (line, start) in lines.iter().zip(starts) {
         assert!(line.starts_with(start), "{line}");

@@ -29,3 +29,4 @@ mod stall;
 mod throttle;
 mod tls;
 mod wire;
+mod written_log;

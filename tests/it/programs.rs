@@ -14,7 +14,7 @@ use doorward::http::listener;
 use rouille::{Request, Response};
 
 /// How long a program may take to get ready.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder that is deleted with the value.
 pub struct Folder(pub PathBuf);
