@@ -52,5 +52,8 @@ pub fn attachment(name: &str) -> Vec<(Cow<'static, str>, Cow<'static, str>)> {
     vec![
         ("Content-Type".into(), content_type.into()),
         ("Content-Disposition".into(), disposition.into()),
+        // nginx passes it on as it comes. Else it would fill its disk with what a slow reader has not
+        // taken, then take nothing more from us, and we would give it up.
+        ("X-Accel-Buffering".into(), "no".into()),
     ]
 }

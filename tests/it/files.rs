@@ -56,6 +56,7 @@ fn asvs_3_2_1_members_download_every_plain_file_under_its_right_name() {
         assert!(header("Content-Type").starts_with(content_type), "{name}");
         assert_eq!(header("Cache-Control"), "no-store");
         assert_eq!(header("X-Content-Type-Options"), "nosniff");
+        assert_eq!(header("X-Accel-Buffering"), "no", "nginx does not keep it on its disk");
     }
 }
 
