@@ -77,7 +77,7 @@ pub struct Limits {
     #[arg(long, value_name = "N", default_value = "1024", value_parser = count)]
     pub max_connections: usize,
 
-    /// Connections at once from one address; trusted proxies are excepted
+    /// Connections at once from one network (an IPv4 address or an IPv6 /64); trusted proxies are excepted
     #[arg(long, value_name = "N", default_value = "128", value_parser = count)]
     pub max_connections_per_address: usize,
 

@@ -3,10 +3,8 @@
 //! In: a listening socket and a function from request to response. Out: answers, each with a line in
 //! the log. Requests are built as tests build them, so what passes in a test is what runs.
 
-use std::collections::HashMap;
 use std::io::{self, BufWriter, ErrorKind, Read};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -20,10 +18,11 @@ use rouille::{Request, Response};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
+use super::connection::{Connection, Connections, Phase};
 use super::forwarded::{build_request, is_trusted};
 use super::headers;
 use super::read::{Incoming, method_and_path};
-use super::write::{Framing, close, send};
+use super::write::{Framing, Outgoing, close, send};
 use crate::config::Limits;
 use crate::events::quoted;
 
@@ -35,30 +34,19 @@ const BUFFER_BYTES: usize = 16 * 1024;
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// The pause after a connection could not be accepted or its thread not started.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Connections idle for less are not ended: a request may be on its way.
-const GRACE: Duration = Duration::from_millis(250);
 
 struct Server {
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
     handle: Box<dyn Fn(&Request) -> Response + Send + Sync>,
-    connections: Mutex<HashMap<Key, Arc<Connection>>>,
+    connections: Mutex<Connections>,
     /// Answers end their connection: there are too many, or the server stops.
     closing: AtomicBool,
 }
 
-/// What tells connections apart. The address is part of it so that counting need not look at them.
-type Key = (RawFd, IpAddr);
-
-struct Connection {
-    stream: TcpStream,
-    peer: SocketAddr,
-    /// `None` while a request is read or answered.
-    idle_since: Mutex<Option<Instant>>,
-}
-
-/// A connection's place among the others. Its thread gives it back when it ends, even by a panic.
-struct Place(Arc<Server>, Key);
+/// A connection with a place among the others. Its thread gives the place back when it ends, even by
+/// a panic.
+struct ConnectionGuard(Arc<Server>, Arc<Connection>);
 
 /// Answers requests with `handle` until `stop` becomes readable or its other end is closed.
 ///
@@ -96,7 +84,7 @@ pub fn serve(
                 log::warn!("cannot take connections: {error}");
                 warned = Some(Instant::now());
             }
-            server.end_idlest();
+            server.connections.lock().end_longest_waiting();
             thread::sleep(PAUSE);
         }
     }
@@ -108,93 +96,90 @@ pub fn serve(
 impl Server {
     /// Starts a thread for a connection, unless it is one too many.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let alike = self.connections.lock().keys().filter(|key| key.1 == peer.ip()).count();
-        let (open, max) = (self.connections.lock().len(), self.limits.max_connections);
-        let runs_short = open >= max - max / 8;
-        self.closing.store(runs_short, Relaxed);
-        if runs_short {
-            self.end_idlest();
-        }
-        let takes_all = alike >= self.limits.max_connections_per_address;
-        if open >= max || (takes_all && !is_trusted(peer, &self.trusted_proxies)) {
-            let _ = turn_away(stream);
-            log_request(b"-", 503, Instant::now(), peer);
+        let connection = Arc::new(Connection::new(stream, peer));
+        if !self.has_room(&connection) {
+            let _ = turn_away(&connection.stream);
+            log_request(b"-", 503, Instant::now(), connection.peer);
             return Ok(());
         }
-        let idle_since = Mutex::new(Some(Instant::now()));
-        let place = Place(self.clone(), (stream.as_raw_fd(), peer.ip()));
-        let connection = Arc::new(Connection { stream, peer, idle_since });
-        self.connections.lock().insert(place.1, connection.clone());
-        thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-            place.0.converse(&connection).inspect_err(|error| log::debug!("{peer}: {error}"))
-        })?;
-        Ok(())
+        self.connections.lock().insert(&connection);
+        let guard = ConnectionGuard(self.clone(), connection);
+        let serve = move || {
+            let served = guard.0.serve_connection(&guard.1);
+            let _ = served.inspect_err(|error| log::debug!("{}: {error}", guard.1.peer));
+        };
+        thread::Builder::new().stack_size(STACK_BYTES).spawn(serve).map(drop)
+    }
+
+    /// Whether there is room for one more, if need be by the end of another that does nothing.
+    fn has_room(&self, newcomer: &Connection) -> bool {
+        let (mut all, max) = (self.connections.lock(), self.limits.max_connections);
+        let runs_short = all.len() >= max - max / 8;
+        self.closing.store(runs_short, Relaxed);
+        let takes_all = all.count_alike(newcomer) >= self.limits.max_connections_per_address;
+        if takes_all && !is_trusted(newcomer.peer, &self.trusted_proxies) {
+            return false;
+        }
+        if runs_short {
+            all.end_longest_waiting();
+        }
+        if all.len() >= max {
+            all.end_one_of_the_largest_network(newcomer);
+        }
+        all.len() < max
     }
 
     /// Lets requests finish, and ends every connection that has none.
     fn finish(&self) {
         self.closing.store(true, Relaxed);
         let deadline = Instant::now() + self.limits.shutdown_timeout;
-        while Instant::now() < deadline && !self.connections.lock().is_empty() {
-            self.connections.lock().values().for_each(|connection| connection.end_if_idle());
+        while Instant::now() < deadline && self.connections.lock().len() > 0 {
+            self.connections.lock().iter().for_each(Connection::end_if_idle);
             thread::sleep(PAUSE / 10);
         }
     }
 
-    fn end_idlest(&self) {
-        let all = self.connections.lock();
-        let idle = all.values().filter_map(|one| one.idle_since.lock().map(|since| (since, one)));
-        if let Some((_, idlest)) = idle.min_by_key(|(since, _)| *since) {
-            idlest.end_if_idle();
-        }
-    }
-
     /// Answers the requests of one connection, one after the other.
-    fn converse(&self, Connection { stream, peer, idle_since }: &Connection) -> io::Result<()> {
+    fn serve_connection(&self, connection: &Connection) -> io::Result<()> {
+        let stream = &connection.stream;
         stream.set_nodelay(true)?;
         set_socket_send_buffer_size(stream, SEND_BUFFER_BYTES)?;
-        stream.set_write_timeout(Some(self.limits.write_timeout))?;
         // Both keep their memory from request to request: threads that ask for it wait for each other.
         let mut incoming = Incoming::new(stream, &self.limits);
-        let mut out = BufWriter::with_capacity(BUFFER_BYTES, stream);
+        let outgoing = Outgoing::new(connection, self.limits.write_timeout)?;
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, outgoing);
         while incoming.wait() {
-            *idle_since.lock() = None;
-            let (started, mut framing, mut sender) = (Instant::now(), Framing::default(), *peer);
+            let (started, mut framing, mut sender) =
+                (Instant::now(), Framing::default(), connection.peer);
+            connection.enter(Phase::Receiving(started));
             let response = match incoming.request() {
                 Ok((head, body)) => {
+                    connection.enter(Phase::Answering);
                     framing = head.framing;
-                    let request = build_request(head, body, *peer, &self.trusted_proxies);
+                    let request = build_request(head, body, connection.peer, &self.trusted_proxies);
                     sender = *request.remote_addr();
                     (self.handle)(&request)
                 }
                 Err(Some(status)) => refusal(status),
                 Err(None) => return Ok(()),
             };
-            framing.keep_alive &= !self.closing.load(Relaxed);
+            framing.keep_alive &= !self.closing.load(Relaxed) && !connection.is_ended();
             let status = response.status_code;
             let sent = send(&mut out, response, framing);
+            // Dropped as it is, the writer would try once more, and wait once more.
+            let sent = sent.inspect_err(|_| drop(stream.shutdown(Shutdown::Both)));
             log_request(&incoming.buffer, status, started, sender);
             sent?;
             if !framing.keep_alive {
                 return close(stream);
             }
-            *idle_since.lock() = Some(Instant::now());
+            connection.enter(Phase::Idle(Instant::now()));
         }
         Ok(())
     }
 }
 
-impl Connection {
-    fn end_if_idle(&self) {
-        if self.idle_since.lock().take_if(|since| since.elapsed() >= GRACE).is_some() {
-            // Its thread wakes up and finds nothing more to read.
-            let _ = self.stream.shutdown(Shutdown::Read);
-        }
-    }
-}
-
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.connections.lock().remove(&self.1);
     }
@@ -209,9 +194,9 @@ fn refusal(status: u16) -> Response {
 }
 
 /// Answers 503, without ever waiting for the client.
-fn turn_away(mut stream: TcpStream) -> io::Result<()> {
+fn turn_away(mut stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(true)?;
-    send(&mut BufWriter::new(&stream), refusal(503), Framing::default())?;
+    send(&mut BufWriter::new(stream), refusal(503), Framing::default())?;
     // The request may be here already, and closing before it is read would reset the connection.
     stream.read(&mut [0; 4096]).map(drop)
 }

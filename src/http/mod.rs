@@ -2,6 +2,7 @@
 //!
 //! In: bytes and requests. Out: requests and responses. Nothing in here knows a user.
 
+mod connection;
 pub(crate) mod cross_origin;
 pub(crate) mod form;
 pub(crate) mod forward_auth;

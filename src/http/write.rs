@@ -3,13 +3,17 @@
 //! In: what a handler made, and what the request asks of its answer. Out: bytes, as RFC 9112 frames
 //! them; a file of any size takes no more memory than a page.
 
-use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::StatusCode;
 use httpdate::HttpDate;
 use rouille::Response;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send as send_now};
+
+use super::connection::{Connection, Phase};
 
 /// Headers about the connection and not the page: no handler's business.
 const OWN_HEADERS: [&str; 5] =
@@ -28,19 +32,61 @@ pub struct Framing {
     pub keep_alive: bool,
 }
 
+/// How long one write waits before it looks whether the client took anything in the meantime.
+const GLANCE: Duration = Duration::from_millis(250);
+
+/// The sending side of one connection, which is given up once the client takes nothing for the whole
+/// of the write timeout.
+pub struct Outgoing<'a> {
+    connection: &'a Connection,
+    write_timeout: Duration,
+}
+
+impl<'a> Outgoing<'a> {
+    /// # Errors
+    /// If the connection is gone.
+    pub fn new(connection: &'a Connection, write_timeout: Duration) -> io::Result<Outgoing<'a>> {
+        connection.stream.set_write_timeout(Some(write_timeout.min(GLANCE)))?;
+        Ok(Outgoing { connection, write_timeout })
+    }
+
+    fn may_wait(&self, last_progress: Instant) -> bool {
+        last_progress.elapsed() < self.write_timeout && !self.connection.is_ended()
+    }
+}
+
+impl Write for Outgoing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let last_progress = Instant::now();
+        self.connection.enter(Phase::Sending(last_progress));
+        loop {
+            match (&self.connection.stream).write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            // Linux wakes a writer when a third of its buffer is free, which can take a slow reader
+            // minutes. Whoever asks again gets room for every byte that was taken.
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match send_now(&self.connection.stream, bytes, flags) {
+                Err(Errno::WOULDBLOCK) if self.may_wait(last_progress) => {}
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Writes a response; a small one takes one system call, a large one little memory.
 ///
 /// # Errors
 /// If the client takes nothing until the write timeout or is gone, or if the body cannot be read
-/// or is shorter than announced. The connection is closed then.
-pub fn send(
-    out: &mut BufWriter<&TcpStream>,
-    response: Response,
-    framing: Framing,
-) -> io::Result<()> {
-    let sent = write_response(out, response, framing).and_then(|()| out.flush());
-    // Dropped as it is, the writer would try once more, and wait once more.
-    sent.inspect_err(|_| drop(out.get_ref().shutdown(Shutdown::Both)))
+/// or is shorter than announced. The connection cannot be used any more then.
+pub fn send(out: &mut impl Write, response: Response, framing: Framing) -> io::Result<()> {
+    write_response(out, response, framing)?;
+    out.flush()
 }
 
 fn write_response(out: &mut impl Write, response: Response, framing: Framing) -> io::Result<()> {

@@ -1,0 +1,185 @@
+//! Connections: what each is doing, and which of them has to go when there are too many.
+//!
+//! Whoever makes the server wait can be ended: who is idle, who has sent a part of a request, and who
+//! takes nothing of an answer. Who waits for the server is never ended.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::network::network;
+
+/// Connections that wait for less are not ended by their age: a request may be on its way.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// One client's connection.
+pub struct Connection {
+    pub stream: TcpStream,
+    pub peer: SocketAddr,
+    phase: Mutex<Phase>,
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy)]
+pub enum Phase {
+    /// No byte of the next request has come, since the connection or its last answer.
+    Idle(Instant),
+    /// A request is on its way, since its first byte. Further bytes do not count: who sends one now
+    /// and then would outlast all others.
+    Receiving(Instant),
+    /// The server has the whole request, and no answer yet.
+    Answering,
+    /// The client was last seen to take something of its answer at this moment.
+    Sending(Instant),
+    /// Ended to make room. Its thread stops as soon as it notices.
+    Ended,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(stream: TcpStream, peer: SocketAddr) -> Connection {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        Connection { stream, peer, phase: Mutex::new(Phase::Idle(Instant::now())) }
+    }
+
+    /// Goes on to a phase, unless the connection was ended.
+    pub fn enter(&self, phase: Phase) {
+        let mut current = self.phase.lock();
+        if !matches!(*current, Phase::Ended) {
+            *current = phase;
+        }
+    }
+
+    /// Whether it was ended to make room, so that this answer is its last.
+    pub fn is_ended(&self) -> bool {
+        matches!(*self.phase.lock(), Phase::Ended)
+    }
+
+    /// Since when it waits for its client; `None` if its client waits for the server.
+    fn waits_since(&self) -> Option<Instant> {
+        match *self.phase.lock() {
+            Phase::Idle(since) | Phase::Receiving(since) | Phase::Sending(since) => Some(since),
+            Phase::Answering | Phase::Ended => None,
+        }
+    }
+
+    /// Ends it if it still waits for its client, and wakes up its thread. A request that has arrived
+    /// by now is still answered.
+    fn end(&self) -> bool {
+        let mut phase = self.phase.lock();
+        let how = match *phase {
+            Phase::Idle(_) | Phase::Receiving(_) => Shutdown::Read,
+            Phase::Sending(_) => Shutdown::Both,
+            Phase::Answering | Phase::Ended => return false,
+        };
+        *phase = Phase::Ended;
+        let _ = self.stream.shutdown(how);
+        true
+    }
+
+    /// Ends it if it has waited for the next request for a while.
+    pub fn end_if_idle(&self) {
+        let mut phase = self.phase.lock();
+        if matches!(*phase, Phase::Idle(since) if since.elapsed() >= GRACE) {
+            *phase = Phase::Ended;
+            let _ = self.stream.shutdown(Shutdown::Read);
+        }
+    }
+}
+
+/// What tells connections apart. The network is part of it so that counting need not look at them.
+type Key = (RawFd, IpAddr);
+
+/// All connections that have a place.
+#[derive(Default)]
+pub struct Connections(HashMap<Key, Arc<Connection>>);
+
+impl Connections {
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.0.values().map(AsRef::as_ref)
+    }
+
+    /// How many are of the same network as this one.
+    pub fn count_alike(&self, connection: &Connection) -> usize {
+        let network = network(connection.peer.ip());
+        self.0.keys().filter(|key| key.1 == network).count()
+    }
+
+    pub fn insert(&mut self, connection: &Arc<Connection>) {
+        self.0.insert(key(connection), Arc::clone(connection));
+    }
+
+    pub fn remove(&mut self, connection: &Connection) {
+        self.0.remove(&key(connection));
+    }
+
+    /// Ends the connection that has waited for its client for longest, if there is one to end.
+    pub fn end_longest_waiting(&mut self) {
+        let longest = self.waiting().min();
+        if let Some((_, key)) = longest.filter(|(since, _)| since.elapsed() >= GRACE) {
+            self.end(key);
+        }
+    }
+
+    /// Ends a connection of the network that has most of them, if that has more than the newcomer's:
+    /// a few networks that connect again and again keep nobody else out.
+    pub fn end_one_of_the_largest_network(&mut self, newcomer: &Connection) {
+        let mut sizes = HashMap::<IpAddr, usize>::new();
+        self.0.keys().for_each(|key| *sizes.entry(key.1).or_default() += 1);
+        let size = |network: &IpAddr| sizes.get(network).copied().unwrap_or(0);
+        let own = size(&network(newcomer.peer.ip())) + 1;
+        let larger = self.waiting().filter(|(_, key)| size(&key.1) > own);
+        if let Some((_, key)) = larger.max_by_key(|(since, key)| (size(&key.1), Reverse(*since))) {
+            self.end(key);
+        }
+    }
+
+    /// Those that wait for their client, each with the moment since when.
+    fn waiting(&self) -> impl Iterator<Item = (Instant, Key)> {
+        self.0.iter().filter_map(|(key, one)| Some((one.waits_since()?, *key)))
+    }
+
+    /// Its place is free at once. Its file number is not, as its thread still holds it.
+    fn end(&mut self, key: Key) {
+        if self.0.get(&key).is_some_and(|connection| connection.end()) {
+            self.0.remove(&key);
+        }
+    }
+}
+
+fn key(connection: &Connection) -> Key {
+    (connection.stream.as_raw_fd(), network(connection.peer.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_64_count_as_one_network_among_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let from = |ip: &str| {
+            let peer = SocketAddr::new(ip.parse().unwrap(), 4711);
+            Arc::new(Connection::new(TcpStream::connect(address).unwrap(), peer))
+        };
+        let mut all = Connections::default();
+        for ip in ["2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1", "192.0.2.1"] {
+            all.insert(&from(ip));
+        }
+        assert_eq!(all.count_alike(&from("2001:db8:0:1:ffff::")), 2);
+        assert_eq!(all.count_alike(&from("2001:db8:0:3::1")), 0);
+        assert_eq!(all.count_alike(&from("::ffff:192.0.2.1")), 1);
+    }
+}
