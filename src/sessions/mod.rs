@@ -27,7 +27,7 @@ use self::flash::Strangers;
 use self::flight::{Flight, Flights};
 pub use self::id::{IdHash, SessionId};
 use self::table::Table;
-pub use self::table::{SessionSummary, Login, Session, Which};
+pub use self::table::{Login, Session, SessionSummary, Which};
 use crate::accounts::passwords::PasswordHash;
 use crate::accounts::users::User;
 use crate::config::Config;

@@ -103,19 +103,26 @@ fn asvs_13_1_3_while_the_server_is_frozen_every_request_is_answered_in_time() {
 
 #[test]
 fn while_every_answer_is_slow_every_request_is_answered_in_time() {
-    // Whoever logs in with a hash of another cost needs the most queries.
-    let site = Site::with(|config| config.bcrypt_cost = 5);
+    let site = Site::new();
     let stall = Stall::before(&site.url);
     let slow = App::new(config(stall.url())).unwrap();
-    let app = handler(&site.app);
+    let app = handler(&slow);
     let mut ada = Browser::new(&app);
     register(&mut ada, "Ada", "ada@example.org");
-    stall.delay(Duration::from_millis(700));
+    // One after the other, so that one connection has prepared what the change below needs.
+    let weak = [("current_password", PASSWORD), ("password", "short"), ("confirm", "short")];
+    for _ in 0..2 {
+        thread::sleep(Duration::from_millis(1_050)); // until the map asks again
+        assert_eq!(ada.post("/password", &weak).status, 422);
+    }
+    thread::sleep(Duration::from_millis(1_050));
+    stall.delay(Duration::from_millis(1_100));
+    let begun = Instant::now();
+    ada.post("/password", &NEW_PASSWORD);
+    assert!(begun.elapsed() < PROMISED, "four queries took {:?}", begun.elapsed());
     all_at_once(&slow, &ada.jar);
     stall.delay(Duration::ZERO);
-    let app = handler(&slow);
-    let mut again = Browser::new(&app);
-    until(|| log_in(&mut again, "ada@example.org", PASSWORD).status == 303);
+    until(|| is_in(&mut ada));
 }
 
 /// Puts sessions of Ada's into the table that no process has seen yet. The ids are the numbers up to

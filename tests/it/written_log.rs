@@ -20,7 +20,7 @@ fn serve(database: &Database, port: u16) -> Command {
 
 /// What fail2ban takes for the addresses to ban in a log.
 fn to_ban(folder: &Folder, log: &str) -> Vec<String> {
-    let filter = crate::readme::block("filter.d/doorward.conf");
+    let filter = crate::deploy::file("fail2ban/filter.d/doorward.conf");
     let (log, filter) = (folder.write("to-read.log", log), folder.write("filter.conf", &filter));
     let found = run(Command::new("fail2ban-regex").args(["-o", "ip", &log, &filter]));
     found.lines().map(str::to_owned).collect()
