@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use maud::Markup;
 use rouille::Request;
 
 use crate::accounts::authentication::Authentication;
 use crate::config::{Config, Registration};
 use crate::database::Database;
 use crate::error::Error;
+use crate::files::Shared;
 use crate::sessions::Sessions;
 
 /// How often what has expired is dropped.
@@ -21,6 +23,8 @@ pub struct App {
     pub(crate) database: Arc<Database>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) authentication: Authentication,
+    /// The members' files, as their page shows them.
+    pub(crate) file_list: Shared<Markup>,
 }
 
 impl App {
@@ -37,7 +41,7 @@ impl App {
         let sessions = Arc::new(Sessions::new(Arc::clone(&database), &config));
         sweep_in_background(&sessions);
         let authentication = Authentication::new(Arc::clone(&database), config.bcrypt_cost)?;
-        Ok(App { config, database, sessions, authentication })
+        Ok(App { config, database, sessions, authentication, file_list: Shared::default() })
     }
 
     /// Whether the visitor came by https, as far as the settings or a trusted proxy tell.

@@ -5,11 +5,41 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::error::Error;
 
+/// How long members may see a folder as it was.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The one file where no folder is set: its name, and what is in it.
 pub const CHEAT_SHEET: (&str, &str) = ("cheat-sheet.txt", include_str!("pages/cheat-sheet.txt"));
+
+/// What was made of a folder, for everybody who asks within a second. Of those who ask at once, one
+/// reads the folder and the others wait for it.
+#[derive(Default)]
+pub struct Shared<T>(Mutex<Option<(Instant, Arc<T>)>>);
+
+impl<T> Shared<T> {
+    /// What was made less than a second ago, or what `make` makes now.
+    ///
+    /// # Errors
+    /// Those of `make`; whoever asks next tries again.
+    pub fn get(&self, make: impl FnOnce() -> Result<T, Error>) -> Result<Arc<T>, Error> {
+        let mut kept = self.0.lock();
+        if let Some((_, made)) = kept.as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
+            return Ok(Arc::clone(made));
+        }
+        // The second begins before the folder is read: what changes meanwhile may be missing.
+        let since = Instant::now();
+        let made = Arc::new(make()?);
+        *kept = Some((since, Arc::clone(&made)));
+        Ok(made)
+    }
+}
 
 /// The names and sizes in bytes of a folder's files, by name.
 ///

@@ -3,11 +3,16 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::browser::Browser;
 use crate::site::{Site, handler, register};
+
+/// How long the page may show the folder as it was.
+const FRESH: Duration = Duration::from_secs(1);
 
 struct Folder(PathBuf);
 
@@ -122,7 +127,58 @@ fn a_folder_that_vanishes_is_a_500_page_and_the_log_names_it() {
     let mut ada = Browser::new(&app);
     register(&mut ada, "Ada", "ada@example.org");
     fs::remove_dir(folder.0.join("sub")).unwrap();
+    thread::sleep(FRESH);
     let page = ada.get("/secret");
     assert_eq!(page.status, 500);
     assert!(!page.html().contains("vanishing"), "the page does not name it");
+}
+
+#[test]
+fn the_folder_is_read_once_for_many_requests_and_shown_as_it_is_within_a_second() {
+    let folder = Folder::new("changing");
+    fs::write(folder.0.join("growing.txt"), "12345").unwrap();
+    let site = Site::with(|config| config.files = Some(folder.0.clone()));
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let mut added = 0;
+    let is_read_for_each = (0..50).all(|number| {
+        fs::write(folder.0.join(format!("{number}.txt")), "").unwrap();
+        added += 1;
+        ada.get("/secret").texts(".files a").len() == 1 + added
+    });
+    assert!(!is_read_for_each, "two requests one after the other share what one of them read");
+    // No change of the folder itself: none of its names is another.
+    fs::write(folder.0.join("growing.txt"), "1234567").unwrap();
+    thread::sleep(FRESH);
+    let page = ada.get("/secret");
+    assert_eq!(page.texts(".files a").len(), 1 + added);
+    assert!(page.texts(".files li").contains(&"growing.txt 7 bytes".to_owned()));
+}
+
+#[test]
+fn a_page_that_lists_20_000_files_takes_less_time_than_to_look_at_each() {
+    let folder = Folder::new("large");
+    for number in 0..20_000 {
+        fs::write(folder.0.join(format!("Lecture notes {number} (übung).pdf")), "").unwrap();
+    }
+    let site = Site::with(|config| config.files = Some(folder.0.clone()));
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let fastest = |work: &mut dyn FnMut()| {
+        let time = |_| {
+            let begun = Instant::now();
+            work();
+            begun.elapsed()
+        };
+        (0..20).map(time).min().unwrap()
+    };
+    let page = fastest(&mut || assert_eq!(ada.get("/secret").status, 200));
+    let look = fastest(&mut || {
+        let sizes =
+            fs::read_dir(&folder.0).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+        assert_eq!(sizes.sum::<u64>(), 0);
+    });
+    assert!(page < look, "{page:?} for a page, {look:?} for the folder alone");
 }
