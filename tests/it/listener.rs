@@ -567,27 +567,23 @@ fn a_reader_that_takes_nothing_is_given_up_and_holds_up_nobody() {
 }
 
 #[test]
-fn a_slow_reader_gets_all_of_an_answer_as_long_as_it_takes_something_within_each_timeout() {
+fn a_slow_reader_is_served_as_long_as_it_takes_something_within_each_timeout() {
+    static DROPPED: AtomicBool = AtomicBool::new(false);
     let write_timeout = Duration::from_secs(2);
-    let server = Server::start(Limits { write_timeout, ..limits() }, &[]);
+    let (address, _stop) = serve_endless(Limits { write_timeout, ..limits() }, &DROPPED);
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    // What the client's system takes on its behalf is no time for the client.
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&server.address.into()).unwrap();
+    // The more the client's own system takes for it, the less the server sees of its pace.
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    socket.connect(&address.into()).unwrap();
     let mut client = Client::on(socket.into());
-    client.send(HELLO.replace("hello", "mebibyte"));
+    client.send(HELLO);
     let started = Instant::now();
-    let mut taken = Vec::new();
-    while started.elapsed() < 3 * write_timeout {
-        let mut bytes = [0; 2048];
-        client.stream().read_exact(&mut bytes).expect("an answer that goes on");
-        taken.extend(bytes);
-        thread::sleep(write_timeout / 10);
+    while started.elapsed() < 5 * write_timeout {
+        client.stream().read_exact(&mut [0; 4000]).expect("an answer that goes on");
+        thread::sleep(write_timeout / 20);
     }
-    assert!(taken.len() < 300_000, "so slow that the server's buffer was full all the time");
-    let head = taken.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-    let mut rest = vec![0; head + (1 << 20) - taken.len()];
-    client.stream().read_exact(&mut rest).expect("the rest of it");
+    // More than was on its way already, in case the server has given up.
+    client.stream().read_exact(&mut vec![0; 2 << 20]).expect("an answer that goes on");
 }
 
 // ---------------------------------------------------------------------------------- the limits
