@@ -30,14 +30,14 @@ impl<T> Shared<T> {
     /// Those of `make`; whoever asks next tries again.
     pub fn get(&self, make: impl FnOnce() -> Result<T, Error>) -> Result<Arc<T>, Error> {
         let mut kept = self.0.lock();
-        if let Some((_, made)) = kept.as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
-            return Ok(Arc::clone(made));
+        if let Some((_, view)) = kept.as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
+            return Ok(Arc::clone(view));
         }
         // The second begins before the folder is read: what changes meanwhile may be missing.
         let since = Instant::now();
-        let made = Arc::new(make()?);
-        *kept = Some((since, Arc::clone(&made)));
-        Ok(made)
+        let view = Arc::new(make()?);
+        *kept = Some((since, Arc::clone(&view)));
+        Ok(view)
     }
 }
 

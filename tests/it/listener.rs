@@ -721,22 +721,22 @@ fn nine_networks_that_send_one_byte_and_connect_again_keep_nobody_out() {
             thread::sleep(Duration::from_millis(1));
         }
     };
-    let served = thread::scope(|scope| {
+    let welcome = thread::scope(|scope| {
         for number in 0..36 {
             scope.spawn(move || attack(1 + number % 9));
         }
         wait_until(|| connected.load(SeqCst) > 200);
-        let served = (1..=40).filter(|last| {
+        let welcome = (1..=40).filter(|last| {
             let mut visitor = server.connect_from([127, 0, 1, *last].into());
             visitor.send(HELLO);
             visitor.answer_to("GET").is_some_and(|answer| answer.status == 200)
         });
-        let served = served.count();
+        let welcome = welcome.count();
         is_over.store(true, SeqCst);
-        served
+        welcome
     });
     // One of them may lose its place if this machine keeps it from sending for a while.
-    assert!(served >= 36, "{served} of 40");
+    assert!(welcome >= 36, "{welcome} of 40");
 }
 
 #[test]

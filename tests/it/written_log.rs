@@ -98,9 +98,8 @@ fn the_journal_gets_lines_without_a_date_and_fail2ban_finds_the_same_in_them() {
     until(|| server.log().matches(" ms 127.0.0.1").count() == SLANDERS);
     let log = server.log();
     assert!(log.lines().all(|line| line.starts_with("INFO ")), "{log}");
-    let journal: String =
-        log.lines().map(|line| format!("members doorward[4711]: {line}\n")).collect();
-    assert_eq!(to_ban(&folder, &journal), ["127.0.0.1"], "{log}");
+    let journal = log.lines().map(|line| format!("members doorward[4711]: {line}\n"));
+    assert_eq!(to_ban(&folder, &journal.collect::<String>()), ["127.0.0.1"], "{log}");
     assert_only_the_login_that_failed(&log);
 
     // Whoever runs the program by hand, from within a service, writes to another file.
