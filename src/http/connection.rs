@@ -10,8 +10,10 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use parking_lot::Mutex;
 
+use super::forwarded::is_trusted;
 use crate::network::network;
 
 /// Connections that wait for less are not ended by their age: a request may be on its way.
@@ -131,10 +133,13 @@ impl Connections {
     }
 
     /// Ends a connection of the network that has most of them, if that has more than the newcomer's:
-    /// a few networks that connect again and again keep nobody else out.
-    pub fn end_one_of_the_largest_network(&mut self, newcomer: &Connection) {
+    /// a few networks that connect again and again keep nobody else out. Trusted proxies, which
+    /// bring many visitors, are excepted.
+    pub fn end_one_of_the_largest_network(&mut self, newcomer: &Connection, proxies: &[IpNet]) {
         let mut sizes = HashMap::<IpAddr, usize>::new();
-        self.0.keys().for_each(|key| *sizes.entry(key.1).or_default() += 1);
+        for (key, _) in self.0.iter().filter(|(_, one)| !is_trusted(one.peer, proxies)) {
+            *sizes.entry(key.1).or_default() += 1;
+        }
         let size = |network: &IpAddr| sizes.get(network).copied().unwrap_or(0);
         let own = size(&network(newcomer.peer.ip())) + 1;
         let larger = self.waiting().filter(|(_, key)| size(&key.1) > own);
@@ -166,20 +171,37 @@ mod tests {
 
     use super::*;
 
+    /// A connection that says it comes from there.
+    fn from(ip: &str) -> Arc<Connection> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Arc::new(Connection::new(stream, SocketAddr::new(ip.parse().unwrap(), 4711)))
+    }
+
+    fn all_from(addresses: &[&str]) -> Connections {
+        let mut all = Connections::default();
+        addresses.iter().for_each(|ip| all.insert(&from(ip)));
+        all
+    }
+
     #[test]
     fn addresses_of_one_64_count_as_one_network_among_connections() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let from = |ip: &str| {
-            let peer = SocketAddr::new(ip.parse().unwrap(), 4711);
-            Arc::new(Connection::new(TcpStream::connect(address).unwrap(), peer))
-        };
-        let mut all = Connections::default();
-        for ip in ["2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1", "192.0.2.1"] {
-            all.insert(&from(ip));
-        }
+        let all = all_from(&["2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1", "192.0.2.1"]);
         assert_eq!(all.count_alike(&from("2001:db8:0:1:ffff::")), 2);
         assert_eq!(all.count_alike(&from("2001:db8:0:3::1")), 0);
         assert_eq!(all.count_alike(&from("::ffff:192.0.2.1")), 1);
+    }
+
+    #[test]
+    fn the_largest_network_makes_room_for_a_smaller_one_unless_it_is_a_trusted_proxy() {
+        let ends_one = |newcomer: &str, proxies: &[IpNet]| {
+            let mut all = all_from(&["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"]);
+            all.end_one_of_the_largest_network(&from(newcomer), proxies);
+            all.len() < 4 && all.count_alike(&from("192.0.2.1")) == 2
+        };
+        assert!(ends_one("192.0.2.3", &[]));
+        assert!(ends_one("192.0.2.2", &[]), "two are fewer than three");
+        assert!(!ends_one("192.0.2.1", &[]));
+        assert!(!ends_one("192.0.2.3", &["192.0.2.1/32".parse().unwrap()]));
     }
 }

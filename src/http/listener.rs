@@ -124,7 +124,7 @@ impl Server {
             all.end_longest_waiting();
         }
         if all.len() >= max {
-            all.end_one_of_the_largest_network(newcomer);
+            all.end_one_of_the_largest_network(newcomer, &self.trusted_proxies);
         }
         all.len() < max
     }
