@@ -180,7 +180,9 @@ mod tests {
 
     fn all_from(addresses: &[&str]) -> Connections {
         let mut all = Connections::default();
-        addresses.iter().for_each(|ip| all.insert(&from(ip)));
+        for ip in addresses {
+            all.insert(&from(ip));
+        }
         all
     }
 
