@@ -47,9 +47,10 @@ fn a_few() -> usize {
 fn passwords_of_one_network_are_judged_in_turn_with_the_logins_of_others() {
     let passwords = Passwords::new(4).unwrap();
     let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
-    let judge = || drop(passwords.weakness(one, &Password::typed(SLOW), ["Ada", "", ""]).unwrap());
-    let hash = || drop(passwords.hash(other, &Password::typed(PASSWORD)).unwrap());
-    let answered = beside(judge, hash);
+    // The flood may well be too much for its own network.
+    let judge = || drop(passwords.weakness(one, &Password::typed(SLOW), ["Ada", "", ""]));
+    let answered =
+        beside(judge, || assert!(passwords.hash(other, &Password::typed(PASSWORD)).is_ok()));
     assert!(answered <= a_few(), "{answered} passwords were judged before the login's turn");
 }
 
@@ -65,7 +66,7 @@ fn eight_accounts(site: &Site) -> impl Fn() + Sync {
         let email = format!("eve-{}@example.org", next.fetch_add(1, SeqCst) % 8);
         let fields = [("email", &*email), ("password", PASSWORD)];
         let page = Browser::new(&app).at("198.51.100.1").post("/login", &fields);
-        assert_eq!(page.status, 303, "{email}");
+        assert!(matches!(page.status, 303 | 503), "{}", page.status);
     }
 }
 
