@@ -4,15 +4,19 @@
 
 mod asvs;
 mod browser;
+mod cluster;
 mod commands;
 mod cross_origin;
 mod deploy;
+mod door;
 mod emails;
+mod fail2ban;
 mod failures;
 mod fairness;
 mod files;
 mod forms;
 mod framing;
+mod guide;
 mod listener;
 mod log;
 mod next;

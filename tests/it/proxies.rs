@@ -1,201 +1,16 @@
-//! nginx and Caddy, the real ones, with the files of deploy/: in front of the server, and as a door in
-//! front of another site.
+//! nginx and Caddy in front of the server, and as a door in front of another site.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rouille::Response;
-
 use crate::browser::Browser;
 use crate::deploy::{block, file};
-use crate::programs::{Answer, Folder, Running, Server, free_port, run};
-use crate::site::{PASSWORD, Site, handler, register};
-
-const MEMBERS: &str = "members.example.org";
-const WIKI: &str = "wiki.example.org";
-
-/// Everything behind the proxy: the server, and the site that it keeps the door of.
-struct Behind {
-    site: Arc<Site>,
-    doorward: Option<Server>,
-    wiki: Server,
-    /// How many requests got through to the wiki.
-    let_in: Arc<AtomicUsize>,
-}
-
-impl Behind {
-    fn new() -> Behind {
-        Behind::with(|_| {})
-    }
-
-    fn with(change: impl FnOnce(&mut doorward::Config)) -> Behind {
-        let site = Arc::new(Site::with(|config| {
-            change(config);
-            config.public_url = Some(format!("https://{MEMBERS}").parse().unwrap());
-            config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-        }));
-        let doorward = Some(serve(&site));
-        let let_in = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&let_in);
-        // It answers with the head of the request, as far as it reached it.
-        let wiki = Server::start(&crate::site::config(""), move |request| {
-            count.fetch_add(1, Ordering::Relaxed);
-            let headers = request.headers().map(|(name, value)| format!("{name}: {value}\n"));
-            let headers: String = headers.collect();
-            Response::text(format!("{} {}\n{headers}", request.method(), request.raw_url()))
-        });
-        Behind { site, doorward, wiki, let_in }
-    }
-
-    /// A configuration in which only ports are other than in deploy/.
-    fn fit(&self, text: &str) -> String {
-        let doorward = self.doorward.as_ref().unwrap().port;
-        text.replace("127.0.0.1:8080", &format!("127.0.0.1:{doorward}"))
-            .replace("127.0.0.1:3000", &format!("127.0.0.1:{}", self.wiki.port))
-    }
-}
-
-fn serve(site: &Arc<Site>) -> Server {
-    let (config, site) = (config_of(site), Arc::clone(site));
-    Server::start(&config, move |request| site.app.handle(request))
-}
-
-fn config_of(site: &Site) -> doorward::Config {
-    let mut config = crate::site::config(&site.url);
-    config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-    config
-}
-
-/// Puts the snippet of deploy/ and `sites` into the folder of an nginx, and starts it.
-fn nginx(folder: &Folder, sites: &[&str]) -> (Running, u16) {
-    let port = free_port();
-    folder.write("snippets/doorward.conf", &file("nginx/snippets/doorward.conf"));
-    let key = folder.path("key.pem");
-    let certificate = folder.path("certificate.pem");
-    let subject = ["-subj", "/CN=members.example.org", "-days", "2", "-nodes"];
-    let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
-    let request = Command::new("openssl")
-        .args(["req", "-x509", "-keyout", &key, "-out", &certificate])
-        .args(new.iter().chain(&subject))
-        .output();
-    assert!(request.expect("openssl").status.success());
-    for (number, site) in sites.iter().enumerate() {
-        let site: String = site
-            .lines()
-            .map(|line| match line.trim().split(' ').next() {
-                Some("ssl_certificate") => format!("ssl_certificate {certificate};\n"),
-                Some("ssl_certificate_key") => format!("ssl_certificate_key {key};\n"),
-                _ => format!("{line}\n"),
-            })
-            .collect();
-        let site = site
-            .replace("listen 443", &format!("listen 127.0.0.1:{port}"))
-            .replace("listen 80", &format!("listen unix:{}", folder.path("plain")));
-        folder.write(&format!("conf.d/{number}.conf"), &site);
-    }
-    let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {};", folder.path(kind)));
-    let main = format!(
-        "load_module /usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so;
-         daemon off; master_process off; pid {}; error_log stderr warn;
-         events {{}}
-         http {{ access_log off; {} include conf.d/*.conf; }}",
-        folder.path("pid"),
-        places.join(" ")
-    );
-    let main = folder.write("nginx.conf", &main);
-    let command = || {
-        let mut command = Command::new("nginx");
-        command.args(["-e", "stderr", "-p", folder.0.to_str().unwrap(), "-c", &main]);
-        command
-    };
-    let verdict = run(command().arg("-t"));
-    assert!(!verdict.contains("[warn]"), "{verdict}");
-    (Running::start(&mut command(), &folder.path("log")).listening(port), port)
-}
-
-/// Starts an nginx with both sites of deploy/.
-fn nginx_as_deployed(folder: &Folder, behind: &Behind) -> (Running, u16) {
-    let site = |name: &str| behind.fit(&file(&format!("nginx/conf.d/{name}.conf")));
-    nginx(folder, &[&site("members"), &site("wiki")])
-}
-
-/// Starts a Caddy with the Caddyfile of deploy/, certificates of its own making and no other change.
-fn caddy(folder: &Folder, behind: &Behind) -> (Running, u16) {
-    let port = free_port();
-    let file = behind.fit(&file("caddy/Caddyfile"));
-    let options = format!(
-        "{{\n\tadmin off\n\tlocal_certs\n\tskip_install_trust\n\tdefault_bind 127.0.0.1\n\
-         \thttp_port {}\n\thttps_port {port}\n}}\n",
-        free_port()
-    );
-    let file = folder.write("Caddyfile", &(options + &file));
-    let command = |what: &str| {
-        let mut command = Command::new("caddy");
-        let home = folder.0.to_str().unwrap();
-        command.args([what, "--config", &file, "--adapter", "caddyfile"]);
-        command.env("HOME", home).env("XDG_DATA_HOME", home).env("XDG_CONFIG_HOME", home);
-        command
-    };
-    run(&mut command("validate"));
-    (Running::start(&mut command("run"), &folder.path("log")).listening(port), port)
-}
-
-/// A visitor by curl, with a jar of cookies that knows of `Secure`, paths and hosts.
-struct Visitor {
-    jar: Folder,
-    port: u16,
-    options: Vec<String>,
-}
-
-impl Visitor {
-    fn new(port: u16) -> Visitor {
-        Visitor { jar: Folder::new(), port, options: Vec::new() }
-    }
-
-    fn ask(&self, host: &str, path: &str, options: &[&str]) -> Answer {
-        let (port, jar) = (self.port, self.jar.path("jar"));
-        let text = run(Command::new("curl")
-            .args(["-q", "-sSik", "--http1.1", "--path-as-is", "-b", &jar, "-c", &jar])
-            .args(["--resolve", &format!("{MEMBERS}:{port}:127.0.0.1")])
-            .args(["--resolve", &format!("{WIKI}:{port}:127.0.0.1")])
-            .args(&self.options)
-            .args(options)
-            .arg(format!("https://{host}:{port}{path}")));
-        let text = text.trim_start_matches("HTTP/1.1 100 Continue\r\n\r\n");
-        Answer::parse(text)
-    }
-
-    /// The session id in the jar.
-    fn id(&self) -> String {
-        let jar = std::fs::read_to_string(self.jar.path("jar")).unwrap();
-        let id = jar.split_whitespace().last().unwrap();
-        assert_eq!(id.len(), 64, "{jar}");
-        id.to_owned()
-    }
-
-    fn log_in(&self, host: &str, email: &str, next: &str) -> Answer {
-        let fields = [("email", email), ("password", PASSWORD), ("next", next)];
-        let fields = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.ask(host, "/login", &["-d", &fields, "-HX-Forwarded-For: 198.51.100.9"])
-    }
-}
-
-/// The path and query that a redirect leads to, on `host`.
-fn target<'a>(answer: &'a Answer, host: &str, port: u16) -> &'a str {
-    assert_eq!(answer.status, 303, "{}\n{}", answer.head, answer.body);
-    let location = answer.header("Location").expect("a Location");
-    location.strip_prefix(&format!("https://{host}:{port}")).unwrap_or(location)
-}
-
-/// What the wiki saw under a name, however it is written.
-fn seen<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
-    let lines = answer.body.lines().filter_map(|line| line.split_once(": "));
-    let alike = |known: &str| known.replace('_', "-").eq_ignore_ascii_case(name);
-    lines.filter(|(known, _)| alike(known)).map(|(_, value)| value).collect()
-}
+use crate::door::{
+    Behind, Door, MEMBERS, Visitor, WIKI, caddy, config_of, nginx, nginx_as_deployed, seen, target,
+};
+use crate::programs::{Folder, Server};
+use crate::site::{handler, register};
 
 const FORGED: [&str; 12] = [
     "-HRemote-User: root@example.org",
@@ -278,34 +93,6 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
     assert!(ada.ask(WIKI, "/", &[]).status >= 500, "no doorward, no way in");
     behind.site.database().set_reachable(true);
     assert_eq!(behind.let_in.load(Ordering::Relaxed), let_in);
-}
-
-/// A proxy with the files of deploy/, and what is behind it; Ada is registered.
-struct Door {
-    _proxy: Running,
-    _folder: Folder,
-    port: u16,
-    _behind: Behind,
-}
-
-impl Door {
-    /// One by nginx and one by Caddy.
-    fn both() -> [Door; 2] {
-        [Door::of(nginx_as_deployed), Door::of(caddy)]
-    }
-
-    fn of(proxy: fn(&Folder, &Behind) -> (Running, u16)) -> Door {
-        let (folder, behind) = (Folder::new(), Behind::new());
-        register(&mut Browser::new(&handler(&behind.site.app)), "Ada", "ada@example.org");
-        let (proxy, port) = proxy(&folder, &behind);
-        Door { _proxy: proxy, _folder: folder, port, _behind: behind }
-    }
-
-    fn ada(&self) -> Visitor {
-        let ada = Visitor::new(self.port);
-        assert_eq!(ada.log_in(WIKI, "ada@example.org", "/").status, 303);
-        ada
-    }
 }
 
 #[test]
@@ -451,11 +238,6 @@ fn nginx_keeps_no_download_on_its_disk_for_a_slow_visitor() {
 fn nginx_keeps_a_door_with_the_files_of_deploy() {
     let (folder, behind) = (Folder::new(), Behind::new());
     let (_nginx, port) = nginx_as_deployed(&folder, &behind);
-    let plain = run(Command::new("curl")
-        .args(["-qsSi", "--unix-socket", &folder.path("plain")])
-        .arg(format!("http://{MEMBERS}/a?b=c")));
-    let to_https = Answer::parse(&plain);
-    assert_eq!(to_https.header("Location"), Some("https://members.example.org/a?b=c"));
     a_door_that_holds(behind, port);
 }
 
