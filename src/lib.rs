@@ -3,29 +3,33 @@
 //!
 //! # The way of a request
 //!
-//! It goes one way, without back and forth.
+//! It goes one way, without back and forth, and no file leads back to itself by what it uses.
 //!
-//! 1. [`http::listener`] reads it off a socket, in a thread of its own, within its limits.
-//! 2. [`App::handle`] asks whether another site is behind it, finds it in the route table, looks
-//!    the visitor up, and turns strangers away from what is for members.
-//! 3. A handler in `pages/` (or `endpoints.rs`, for what is no page) reads the form, makes one
-//!    decision, and answers: markup, a file, or a redirect with a message for the next page.
-//! 4. For that it asks [`authentication`], [`users`], [`sessions`], [`passwords`], [`throttle`] and
-//!    `files`, which know nothing of HTTP.
-//! 5. Back in [`App::handle`], the answer gets its cookie and headers; an [`Error`], from however
-//!    deep, becomes a page or the way to the login there and nowhere else.
+//! 1. [`http::listener`] reads it off a socket, within its limits.
+//! 2. `router.rs`, which is [`App::handle`], asks whether another site is behind it, finds it in the route
+//!    table, looks the visitor up, and turns strangers away from what is for members.
+//! 3. A handler in `pages/` is given the visit: the request, who the visitor is, and what all handlers
+//!    share. It reads the form, makes one decision, and answers: markup, a file, or a redirect with a
+//!    message for the next page.
+//! 4. For that it asks [`accounts`] and [`sessions`], which know nothing of HTTP. They ask [`database`].
+//! 5. Back in `router.rs`, the answer gets its cookie and headers. An [`Error`], from however deep,
+//!    becomes a page or a redirect to the login there and nowhere else.
 //! 6. The listener writes it.
 //!
-//! # Invariants
+//! # What always holds
 //!
-//! - No SQL outside `users.rs` and `sessions/`, but for deadlines and the step that folds emails, in
-//!   `database/`, and what `doorward check` asks about server and migrations, in `check.rs`. No HTML outside `pages/`. No `Set-Cookie` outside `http/cookies.rs`.
-//! - `users`, `sessions`, `passwords` and `throttle` never see a request or a response; `http/`
-//!   never sees a user.
-//! - A handler for members takes a [`Session`](sessions::Session), which the route table passes, or
-//!   turns the visitor away. What is for members alone cannot forget to ask.
+//! `tests/it/house.rs` checks what can be read off the text.
+//!
+//! - No SQL outside `accounts/`, `sessions/`, `database/` and `admin/check.rs`. No HTML outside `pages/`. No
+//!   `Set-Cookie` outside `visit.rs`.
+//! - `accounts/` and `sessions/` never see a request or a response; `http/` never sees a user.
+//! - A handler for members takes a [`Session`](sessions::Session), which `sessions/` alone can make and the
+//!   route table passes. What is for members alone cannot forget to ask.
+//! - What ends sessions in the table ends them in memory in the same function.
 //! - What a form may well say, such as a wrong password, is a value. Whatever keeps a handler from
 //!   its usual answer is an [`Error`]. A database that does not answer is never taken for a "no".
+//! - Whatever takes long, because a visitor asked for it or because the database is slow, is done in a
+//!   `line`: with a deadline, and in turn.
 //! - Secrets (session ids, passwords, hashes) are types of their own that cannot be printed, from
 //!   the moment they are read out of a form or a row.
 //! - The listener hands requests on just as tests make them, through

@@ -11,21 +11,22 @@
 mod flash;
 mod flight;
 mod id;
+mod lists;
 mod table;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 
 pub use self::flash::Flash;
 use self::flash::Strangers;
 use self::flight::{Flight, Flights};
 pub use self::id::{IdHash, SessionId};
+pub use self::lists::List;
+use self::lists::Lists;
 use self::table::Table;
 pub use self::table::{Login, Session, SessionSummary, Which};
 use crate::accounts::passwords::PasswordHash;
@@ -43,18 +44,12 @@ const KEPT: Duration = Duration::from_mins(10);
 /// The map is cut into pieces, each with its own lock, so that no lock is held for long or often.
 const SHARDS: usize = 64;
 
-/// Lists of sessions kept at once; of more users than this, the one not seen for longest costs a query.
-const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
-
-/// A user's sessions, the latest used first.
-pub type List = Arc<[SessionSummary]>;
-
 /// Every session this process knows of, and the way to those it does not.
 pub struct Sessions {
     table: Table,
     shards: [Mutex<Shard>; SHARDS],
     strangers: Mutex<Strangers>,
-    lists: Mutex<Lists>,
+    lists: Lists,
 }
 
 /// A piece of the map. No lock of one is held during a query.
@@ -70,12 +65,6 @@ struct Entry {
     flashes: Vec<Flash>,
 }
 
-/// Lists by user, with the time at which the table was asked for them.
-struct Lists {
-    entries: LruCache<i64, (Instant, List)>,
-    flights: Flights<i64, List>,
-}
-
 impl Sessions {
     /// An empty map in front of that database's table.
     pub fn new(database: Arc<Database>, config: &Config) -> Sessions {
@@ -83,10 +72,7 @@ impl Sessions {
             table: Table::new(database, config),
             shards: std::array::from_fn(|_| Mutex::default()),
             strangers: Mutex::new(Strangers::new()),
-            lists: Mutex::new(Lists {
-                entries: LruCache::new(MAX_LISTS),
-                flights: Flights::default(),
-            }),
+            lists: Lists::new(),
         }
     }
 
@@ -156,10 +142,7 @@ impl Sessions {
 
     /// Drops from memory sessions of a user that have ended in the table.
     fn forget(&self, uid: i64, ended: &[IdHash]) {
-        let mut lists = self.lists.lock();
-        lists.entries.pop(&uid);
-        lists.flights.outdate(&uid);
-        drop(lists);
+        self.lists.forget(uid);
         for id in ended {
             let mut shard = self.shard(id);
             shard.entries.remove(id);
@@ -169,22 +152,7 @@ impl Sessions {
 
     /// A user's sessions, the latest used first, as the table had them at most a second ago.
     pub fn list(&self, uid: i64) -> Result<List, Error> {
-        let mut lists = self.lists.lock();
-        if let Some((_, list)) = lists.entries.get(&uid).filter(|(at, _)| at.elapsed() < FRESH) {
-            return Ok(list.clone());
-        }
-        let flight = lists.flights.join(uid);
-        drop(lists);
-        flight.answer(|| {
-            let asked = Instant::now();
-            let answer = self.table.list(uid).map(List::from);
-            let mut lists = self.lists.lock();
-            let is_current = lists.flights.land(&uid, &flight);
-            if let Some(list) = answer.as_ref().ok().filter(|_| is_current) {
-                lists.entries.put(uid, (asked, list.clone()));
-            }
-            answer
-        })
+        self.lists.get(uid, || self.table.list(uid))
     }
 
     /// Leaves a message in a session, once however often it is left. `false` if there is no such

@@ -17,6 +17,7 @@ mod files;
 mod forms;
 mod framing;
 mod guide;
+mod house;
 mod listener;
 mod log;
 mod next;
