@@ -10,10 +10,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use parking_lot::Mutex;
 
-use super::forwarded::is_trusted;
 use crate::network::network;
 
 /// Connections that wait for less are not ended by their age: a request may be on its way.
@@ -23,6 +21,8 @@ const GRACE: Duration = Duration::from_millis(250);
 pub struct Connection {
     pub stream: TcpStream,
     pub peer: SocketAddr,
+    /// Whether it comes from a trusted proxy, which brings many visitors.
+    pub is_trusted: bool,
     phase: Mutex<Phase>,
 }
 
@@ -44,9 +44,8 @@ pub enum Phase {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(stream: TcpStream, peer: SocketAddr) -> Connection {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        Connection { stream, peer, phase: Mutex::new(Phase::Idle(Instant::now())) }
+    pub fn new(stream: TcpStream, peer: SocketAddr, is_trusted: bool) -> Connection {
+        Connection { stream, peer, is_trusted, phase: Mutex::new(Phase::Idle(Instant::now())) }
     }
 
     /// Goes on to a phase, unless the connection was ended.
@@ -133,11 +132,11 @@ impl Connections {
     }
 
     /// Ends a connection of the network that has most of them, if that has more than the newcomer's:
-    /// a few networks that connect again and again keep nobody else out. Trusted proxies, which
-    /// bring many visitors, are excepted.
-    pub fn end_one_of_the_largest_network(&mut self, newcomer: &Connection, proxies: &[IpNet]) {
+    /// a few networks that connect again and again keep nobody else out. Trusted proxies are
+    /// excepted.
+    pub fn end_one_of_the_largest_network(&mut self, newcomer: &Connection) {
         let mut sizes = HashMap::<IpAddr, usize>::new();
-        for (key, _) in self.0.iter().filter(|(_, one)| !is_trusted(one.peer, proxies)) {
+        for (key, _) in self.0.iter().filter(|(_, one)| !one.is_trusted) {
             *sizes.entry(key.1).or_default() += 1;
         }
         let size = |network: &IpAddr| sizes.get(network).copied().unwrap_or(0);
@@ -172,38 +171,37 @@ mod tests {
     use super::*;
 
     /// A connection that says it comes from there.
-    fn from(ip: &str) -> Arc<Connection> {
+    fn from(ip: &str, is_trusted: bool) -> Arc<Connection> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        Arc::new(Connection::new(stream, SocketAddr::new(ip.parse().unwrap(), 4711)))
-    }
-
-    fn all_from(addresses: &[&str]) -> Connections {
-        let mut all = Connections::default();
-        for ip in addresses {
-            all.insert(&from(ip));
-        }
-        all
+        let peer = SocketAddr::new(ip.parse().unwrap(), 4711);
+        Arc::new(Connection::new(stream, peer, is_trusted))
     }
 
     #[test]
     fn addresses_of_one_64_count_as_one_network_among_connections() {
-        let all = all_from(&["2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1", "192.0.2.1"]);
-        assert_eq!(all.count_alike(&from("2001:db8:0:1:ffff::")), 2);
-        assert_eq!(all.count_alike(&from("2001:db8:0:3::1")), 0);
-        assert_eq!(all.count_alike(&from("::ffff:192.0.2.1")), 1);
+        let mut all = Connections::default();
+        for ip in ["2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1", "192.0.2.1"] {
+            all.insert(&from(ip, false));
+        }
+        assert_eq!(all.count_alike(&from("2001:db8:0:1:ffff::", false)), 2);
+        assert_eq!(all.count_alike(&from("2001:db8:0:3::1", false)), 0);
+        assert_eq!(all.count_alike(&from("::ffff:192.0.2.1", false)), 1);
     }
 
     #[test]
     fn the_largest_network_makes_room_for_a_smaller_one_unless_it_is_a_trusted_proxy() {
-        let ends_one = |newcomer: &str, proxies: &[IpNet]| {
-            let mut all = all_from(&["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"]);
-            all.end_one_of_the_largest_network(&from(newcomer), proxies);
-            all.len() < 4 && all.count_alike(&from("192.0.2.1")) == 2
+        let left = |newcomer: &str, is_trusted: bool| {
+            let mut all = Connections::default();
+            for ip in ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"] {
+                all.insert(&from(ip, is_trusted));
+            }
+            all.end_one_of_the_largest_network(&from(newcomer, false));
+            (all.len(), all.count_alike(&from("192.0.2.1", false)))
         };
-        assert!(ends_one("192.0.2.3", &[]));
-        assert!(ends_one("192.0.2.2", &[]), "two are fewer than three");
-        assert!(!ends_one("192.0.2.1", &[]));
-        assert!(!ends_one("192.0.2.3", &["192.0.2.1/32".parse().unwrap()]));
+        assert_eq!(left("192.0.2.3", false), (3, 2));
+        assert_eq!(left("192.0.2.2", false), (3, 2), "two are fewer than three");
+        assert_eq!(left("192.0.2.1", false), (4, 3));
+        assert_eq!(left("192.0.2.3", true), (4, 3));
     }
 }

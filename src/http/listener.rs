@@ -96,7 +96,9 @@ pub fn serve(
 impl Server {
     /// Starts a thread for a connection, unless it is one too many.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
-        let connection = Arc::new(Connection::new(stream, peer));
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let is_trusted = is_trusted(peer, &self.trusted_proxies);
+        let connection = Arc::new(Connection::new(stream, peer, is_trusted));
         if !self.has_room(&connection) {
             let _ = turn_away(&connection.stream);
             log_request(b"-", 503, Instant::now(), connection.peer);
@@ -117,14 +119,14 @@ impl Server {
         let runs_short = all.len() >= max - max / 8;
         self.closing.store(runs_short, Relaxed);
         let takes_all = all.count_alike(newcomer) >= self.limits.max_connections_per_address;
-        if takes_all && !is_trusted(newcomer.peer, &self.trusted_proxies) {
+        if takes_all && !newcomer.is_trusted {
             return false;
         }
         if runs_short {
             all.end_longest_waiting();
         }
         if all.len() >= max {
-            all.end_one_of_the_largest_network(newcomer, &self.trusted_proxies);
+            all.end_one_of_the_largest_network(newcomer);
         }
         all.len() < max
     }
