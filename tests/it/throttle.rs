@@ -179,24 +179,34 @@ fn unknown_and_wrong_take_one_time(ada: u32, bob: u32, now: u32) {
         let mut eve = Browser::new(&app).at(&format!("198.51.{n}.1"));
         let begun = Instant::now();
         assert_eq!(fail(&mut eve, email).status, 401);
-        begun.elapsed()
+        begun.elapsed().as_secs_f64()
     };
-    // In turn, so that whatever else the machine does falls on both alike.
-    let (mut known, mut unknown): (Vec<_>, Vec<_>) =
-        (0..20).map(|n| (time("ada@example.org", n), time("eve@example.org", n))).unzip();
-    known.sort();
-    unknown.sort();
-    let ratio = known[10].as_secs_f64() / unknown[10].as_secs_f64();
+    // In turn, so that whatever else the machine does falls on both alike, and until the fastest of
+    // each, on which it fell least, are alike. If one takes more work, they never are.
+    let (mut known, mut unknown) = (f64::MAX, f64::MAX);
+    let are_alike = (0..100).any(|n| {
+        known = known.min(time("ada@example.org", n));
+        unknown = unknown.min(time("eve@example.org", n));
+        n >= 10 && (0.8..1.25).contains(&(known / unknown))
+    });
     let costs = format!("hashes of cost {ada} and {bob}, server at {now}");
-    assert!((0.7..1.4).contains(&ratio), "{costs}: {:?} against {:?}", known[10], unknown[10]);
+    assert!(are_alike, "{costs}: {known} s against {unknown} s");
 }
 
 #[test]
 fn no_password_takes_long_to_judge() {
+    let fastest = |work: &dyn Fn()| {
+        let times = (0..5).map(|_| {
+            let begun = Instant::now();
+            work();
+            begun.elapsed()
+        });
+        times.min().unwrap()
+    };
     // Each sign may stand for a letter, so there is much to try; and there are many words to try.
-    let password = Password::typed(&"a4@b8c({[<e3g69i1!|l7+t0os$5x%z2".repeat(3)[..71]);
+    let signs = "a4@b8c({[<e3g69i1!|l7+t0os$5x%z2".repeat(3);
     let names: String = (10_000..19_000).map(|n: u32| n.to_string() + " ").collect();
-    let begun = Instant::now();
-    password.weakness([&names, "", ""]);
-    assert!(begun.elapsed() < Duration::from_millis(700), "{:?}", begun.elapsed());
+    let usual = fastest(&|| drop(Password::typed(&signs[..24]).weakness(["", "", ""])));
+    let longest = fastest(&|| drop(Password::typed(&signs[..71]).weakness([&names, "", ""])));
+    assert!(longest < 4 * usual, "{longest:?} against {usual:?}");
 }
