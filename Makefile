@@ -63,7 +63,7 @@ deb: $(PROGRAM) ## packs the same for Debian and Ubuntu, in target/debian
 	cargo deb --no-build --no-strip
 
 # `sudo make install` finds the program built, and needs no cargo.
-$(PROGRAM): Cargo.toml Cargo.lock $(shell find src sql -type f)
+$(PROGRAM): Cargo.toml Cargo.lock build.rs $(shell find src sql -type f)
 	$(MAKE) tools
 	cargo build --release
 	touch $@

@@ -27,6 +27,7 @@ mod password_change;
 mod programs;
 mod proxies;
 mod sessions;
+mod settings;
 mod site;
 mod slow_database;
 mod sockets;
