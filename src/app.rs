@@ -62,7 +62,9 @@ fn sweep_in_background(sessions: &Arc<Sessions>) {
         loop {
             thread::sleep(SWEEP_EVERY);
             let Some(sessions) = sessions.upgrade() else { return };
-            if let Err(error) = sessions.sweep() {
+            if let Err(error) = sessions.sweep()
+                && !error.is_outage()
+            {
                 log::warn!("sessions: cannot sweep: {error}");
             }
         }

@@ -133,6 +133,8 @@ fn explain(visit: &mut Visit, error: &Error) -> Response {
     let asked = quoted(&format!("{} {}", visit.request.method(), visit.path));
     match error {
         Error::CrossSite => event("cross-site-refused", visit.ip, &[("path", visit.path)]),
+        // One line for the whole outage tells of this request, too.
+        _ if error.is_outage() && visit.app.database.counts_failure() => {}
         Error::Busy(_) => log::warn!("{asked}: {error}"),
         _ if error.is_outage() || error.is_mistake() => log::error!("{asked}: {error}"),
         _ => log::debug!("{asked}: {error}"),

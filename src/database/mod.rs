@@ -15,12 +15,14 @@ use r2d2::{CustomizeConnection, Pool, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use self::outage::Outage;
 pub use self::tls::Verify;
 pub use self::url::{Target, is_this_machine};
 use crate::error::{Error, one_line};
 use crate::line::{Line, Patience};
 
 pub(crate) mod migrations;
+mod outage;
 mod tls;
 mod url;
 
@@ -57,6 +59,7 @@ thread_local! {
 pub struct Database {
     pool: Pool<Manager>,
     line: Line<()>,
+    outage: Outage,
 }
 
 /// One of them, lent to whoever does something with it.
@@ -71,13 +74,16 @@ impl Database {
     pub fn connect(url: &str) -> Result<Database, Error> {
         let target = Target::parse(url)?;
         migrations::run(&mut target.connect()?)?;
+        let outage = Outage::new(target.place());
         let pool = Pool::builder()
             .max_size(MAX_CONNECTIONS)
             .min_idle(Some(1))
             .connection_timeout(PATIENCE)
             .connection_customizer(Box::new(Deadlines))
+            .error_handler(Box::new(outage.clone()))
+            .event_handler(Box::new(outage.clone()))
             .build_unchecked(Manager::new(target.config, target.tls));
-        Ok(Database { pool, line: Line::new("query", MAX_CONNECTIONS as usize)? })
+        Ok(Database { pool, line: Line::new("query", MAX_CONNECTIONS as usize)?, outage })
     }
 
     /// Begins a request on this thread: what it does with the database from now on may take
@@ -102,7 +108,15 @@ impl Database {
             work(&mut Connection(connection)).map_err(Error::from)
         });
         TIME_LEFT.set(left.map(|left| left.saturating_sub(begun.elapsed())));
+        if let Err(Error::Busy(_)) = &outcome {
+            self.outage.begin(Some("statements are not answered in time".to_owned()));
+        }
         outcome?
+    }
+
+    /// Counts a request that failed, for the log's line on the outage. `false` if there is none.
+    pub(crate) fn counts_failure(&self) -> bool {
+        self.outage.counts_failure()
     }
 
     /// Whether the database answers.

@@ -71,9 +71,22 @@ impl Target {
     /// [`Error::Database`] if no server answers there, or not the one that is wanted.
     pub fn connect(&self) -> Result<Client, Error> {
         self.config.connect(self.tls.clone()).map_err(|error| {
-            let cause = one_line(&error);
-            Error::Database(format!("DATABASE_URL: {cause}{}", tls::advice(&cause)))
+            let (cause, place) = (one_line(&error), self.place());
+            Error::Database(format!("DATABASE_URL: {place}: {cause}{}", tls::advice(&cause)))
         })
+    }
+
+    /// The hosts and ports or sockets of the database, for people.
+    pub fn place(&self) -> String {
+        let ports = self.config.get_ports();
+        let hosts = self.config.get_hosts().iter().enumerate().map(|(n, host)| {
+            let port = ports.get(n).or(ports.first()).unwrap_or(&5432);
+            match host {
+                Host::Unix(folder) => format!("{}/.s.PGSQL.{port}", folder.display()),
+                Host::Tcp(name) => format!("{name}:{port}"),
+            }
+        });
+        hosts.collect::<Vec<_>>().join(", ")
     }
 
     /// Whether nothing leaves this machine on the way.

@@ -13,7 +13,7 @@ use crate::browser::Browser;
 use crate::programs::until;
 use crate::site::{Database, PASSWORD, Site, handler, log_in};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_doorward");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_doorward");
 const ADA: [&str; 5] = ["ada@example.org", "--first-name", "Ada", "--last-name", "Lovelace"];
 
 /// What a run of the program left.

@@ -21,6 +21,7 @@ mod house;
 mod listener;
 mod log;
 mod next;
+mod outage;
 mod packages;
 mod pages;
 mod password_change;
