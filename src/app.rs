@@ -11,7 +11,7 @@ use crate::accounts::authentication::Authentication;
 use crate::config::{Config, Registration};
 use crate::database::Database;
 use crate::error::Error;
-use crate::files::Shared;
+use crate::files::{self, Shared};
 use crate::sessions::Sessions;
 
 /// How often what has expired is dropped.
@@ -33,10 +33,7 @@ impl App {
     /// # Errors
     /// [`Error::Setting`] for a setting that cannot work, [`Error::Database`] without a database.
     pub fn new(config: Config) -> Result<App, Error> {
-        if let Some(folder) = config.files.as_ref().filter(|folder| !folder.is_dir()) {
-            let cause = format!("{} is not a folder", folder.display());
-            return Err(Error::Setting("DOORWARD_FILES", cause));
-        }
+        config.files.as_deref().map_or(Ok(()), files::must_be_listed)?;
         let database = Arc::new(Database::connect(&config.database_url)?);
         let sessions = Arc::new(Sessions::new(Arc::clone(&database), &config));
         sweep_in_background(&sessions);

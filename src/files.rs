@@ -15,6 +15,10 @@ use crate::error::Error;
 /// How long members may see a folder as it was.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// What to do about a folder of [`is_hidden_from_service`].
+pub const HIDDEN: &str =
+    "doorward.service cannot see /home, /root, /run/user, /tmp and /var/tmp: put it under /srv";
+
 /// The one file where no folder is set: its name, and what is in it.
 pub const CHEAT_SHEET: (&str, &str) = ("cheat-sheet.txt", include_str!("pages/cheat-sheet.txt"));
 
@@ -60,6 +64,27 @@ pub fn list(folder: &Path) -> Result<Vec<(String, u64)>, Error> {
     }
     files.sort();
     Ok(files)
+}
+
+/// That a folder can be listed.
+///
+/// # Errors
+/// [`Error::Setting`] if not, with the advice that fits.
+pub fn must_be_listed(folder: &Path) -> Result<(), Error> {
+    let Err(error) = fs::read_dir(folder) else { return Ok(()) };
+    let mut cause = format!("{} cannot be listed: {error}", folder.display());
+    if is_hidden_from_service(folder) {
+        cause = format!("{cause}; {HIDDEN}");
+    }
+    Err(Error::Setting("DOORWARD_FILES", cause))
+}
+
+/// Whether the systemd unit hides a folder from the program (`ProtectHome=`, `PrivateTmp=`).
+pub fn is_hidden_from_service(folder: &Path) -> bool {
+    let folder = folder.canonicalize().unwrap_or(folder.to_owned());
+    ["/home", "/root", "/run/user", "/tmp", "/var/tmp"]
+        .iter()
+        .any(|above| folder.starts_with(above))
 }
 
 /// Opens a file of a folder. `None` if there is no such plain file in it.

@@ -28,10 +28,15 @@ pub fn download(visit: &mut Visit, _: &Session) -> Result<Response, Error> {
 /// once a second for all members.
 pub fn section(visit: &Visit) -> Result<Markup, Error> {
     let made = visit.app.file_list.get(|| {
-        Ok(list(&match &visit.app.config.files {
-            Some(folder) => files::list(folder)?,
+        let files = match &visit.app.config.files {
+            // A folder that breaks later than at the start is nothing that a visitor can mend.
+            Some(folder) => files::list(folder).unwrap_or_else(|error| {
+                log::warn!("{error}");
+                Vec::new()
+            }),
             None => vec![(CHEAT_SHEET.0.to_owned(), CHEAT_SHEET.1.len() as u64)],
-        }))
+        };
+        Ok(list(&files))
     });
     Ok(Markup::clone(&*made?))
 }
