@@ -1,19 +1,26 @@
 //! Every setting, from flags and environment, in one struct.
-//!
-//! In: the command line's arguments, and the environment where they say nothing. Out: a
-//! [`Config`] whose values can work, or a message that names the flag.
 
-use std::net::{IpAddr, SocketAddr};
+use std::env;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::RangedU64ValueParser;
 use clap::{Arg, Args, Command, FromArgMatches, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
+use self::values::{address, name, network, number, public_url, session_time, shown, timeout};
+use crate::error::Error;
+
+mod values;
+
 /// The most that `max_headers` can be: each costs room on the stack of every request.
 pub const MOST_HEADERS: usize = 128;
+
+/// More connections than any system opens.
+const MANY: usize = 1_000_000_000;
+
+const MEGABYTE: usize = 1 << 20;
 
 /// What the server can be told. Each field is a flag and, by [`with_variable`], an environment
 /// variable.
@@ -21,11 +28,17 @@ pub const MOST_HEADERS: usize = 128;
 pub struct Config {
     /// The database: `postgres://user:password@host/name`, or `host=… user=… dbname=…`
     // Its value is hidden in --help, and parsed later, because clap would print the password in it.
-    #[arg(long, hide_env_values = true, value_name = "URL", default_value = "")]
+    #[arg(
+        long,
+        hide_env_values = true,
+        hide_default_value = true,
+        value_name = "URL",
+        default_value = ""
+    )]
     pub database_url: String,
 
     /// Address and port to listen on
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: SocketAddr,
 
     /// What visitors type to get here, such as <https://members.example.org>; https makes cookies Secure
@@ -33,7 +46,7 @@ pub struct Config {
     pub public_url: Option<Url>,
 
     /// The name in titles and at the top of every page
-    #[arg(long, value_name = "NAME", default_value = "doorward")]
+    #[arg(long, value_name = "NAME", default_value = "doorward", value_parser = name)]
     pub site_name: String,
 
     /// The members' folder; without it, a built-in cheat sheet is the one file
@@ -54,15 +67,15 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
 
     /// How long a login lasts without a click
-    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = session_time)]
     pub session_idle: Duration,
 
     /// How long a login lasts at most
-    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = session_time)]
     pub session_lifetime: Duration,
 
     /// How long a login with "remember me" lasts
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = session_time)]
     pub session_remembered: Duration,
 
     /// The listener's limits.
@@ -74,44 +87,51 @@ pub struct Config {
 #[derive(Clone, Debug, Args)]
 pub struct Limits {
     /// Connections at once
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = count)]
+    // A browser opens up to six connections for one page.
+    #[arg(long, value_name = "N", default_value = "1024")]
+    #[arg(value_parser = |value: &str| number(value, 8..=MANY))]
     pub max_connections: usize,
 
     /// Connections at once from one network (an IPv4 address or an IPv6 /64); trusted proxies are excepted
-    #[arg(long, value_name = "N", default_value = "128", value_parser = count)]
+    #[arg(long, value_name = "N", default_value = "128")]
+    #[arg(value_parser = |value: &str| number(value, 8..=MANY))]
     pub max_connections_per_address: usize,
 
     /// Bytes in the request line and headers
-    #[arg(long, value_name = "BYTES", default_value = "16384", value_parser = count)]
+    #[arg(long, value_name = "BYTES", default_value = "16384")]
+    #[arg(value_parser = |value: &str| number(value, 1024..=MEGABYTE))]
     pub max_head_bytes: usize,
 
     /// Headers in a request, at most 128
+    // Browsers send about twenty, and proxies add theirs.
     #[arg(long, value_name = "N", default_value = "100")]
-    #[arg(value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_HEADERS as u64))]
+    #[arg(value_parser = |value: &str| number(value, 32..=MOST_HEADERS))]
     pub max_headers: usize,
 
     /// Bytes in a request's body
-    #[arg(long, value_name = "BYTES", default_value = "65536", value_parser = count)]
+    // The longest registration takes 10 kB, nearly all of it percent-encoded.
+    #[arg(long, value_name = "BYTES", default_value = "65536")]
+    #[arg(value_parser = |value: &str| number(value, 16_384..=MEGABYTE))]
     pub max_body_bytes: usize,
 
     /// Time for a head, from its first byte to its last
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
     pub head_timeout: Duration,
 
     /// Time for a body
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
     pub body_timeout: Duration,
 
     /// How long a kept-alive connection may wait for its next request
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = timeout)]
     pub idle_timeout: Duration,
 
     /// How long a visitor may take nothing of an answer
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
     pub write_timeout: Duration,
 
     /// How long running requests may take to finish after SIGTERM
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
     pub shutdown_timeout: Duration,
 }
 
@@ -133,44 +153,50 @@ impl Config {
         Config { database_url: database_url.to_owned(), ..defaults }
     }
 
+    /// Whether the settings go together.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names two that contradict each other.
+    pub fn check(&self) -> Result<(), Error> {
+        let lifetime = self.session_lifetime;
+        let (name, time, is) = if self.session_idle > lifetime {
+            ("DOORWARD_SESSION_IDLE", self.session_idle, "longer")
+        } else if self.session_remembered < lifetime {
+            ("DOORWARD_SESSION_REMEMBERED", self.session_remembered, "shorter")
+        } else {
+            return Ok(());
+        };
+        let [time, lifetime] = [time, lifetime].map(shown);
+        let contradiction = format!("{time} is {is} than DOORWARD_SESSION_LIFETIME, {lifetime}");
+        Err(Error::Setting(name, contradiction + ": change one of them"))
+    }
+
     /// Whether browsers reach the server by https, as far as the settings tell.
     pub fn is_https(&self) -> bool {
         self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
     }
 }
 
-/// A flag with its twin: `DOORWARD_` and its name in capitals, but for `DATABASE_URL`.
-pub fn with_variable(flag: Arg) -> Arg {
+/// The environment variable of a flag: `DOORWARD_` and its name in capitals, but for `DATABASE_URL`.
+pub fn variable(flag: &Arg) -> String {
     match flag.get_id().as_str().to_uppercase() {
-        name if name == "DATABASE_URL" => flag.env(name),
-        name => flag.env(format!("DOORWARD_{name}")),
+        name if name == "DATABASE_URL" => name,
+        name => format!("DOORWARD_{name}"),
     }
 }
 
-fn public_url(value: &str) -> Result<Url, String> {
-    let url = Url::parse(value).map_err(|error| error.to_string())?;
-    let is_origin = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    let has_user = !url.username().is_empty() || url.password().is_some();
-    match url.scheme() {
-        "http" | "https" if is_origin && !has_user => Ok(url),
-        _ => Err("write it as https://host or http://host:port, without a path".to_owned()),
+/// The variables of all settings.
+pub(crate) fn variables() -> Vec<String> {
+    Config::augment_args(Command::new("doorward")).get_arguments().map(variable).collect()
+}
+
+/// A flag that reads its environment variable. An empty variable counts as not set.
+pub fn with_variable(flag: Arg) -> Arg {
+    let name = variable(&flag);
+    if env::var_os(&name).is_some_and(|value| value.is_empty()) {
+        // clap would take the empty text for the value, so only the help may know of the variable.
+        let help = flag.get_help().cloned().unwrap_or_default();
+        return flag.help(format!("{help} [env: {name}=]"));
     }
-}
-
-fn network(value: &str) -> Result<IpNet, String> {
-    let value = value.trim();
-    let address = value.parse::<IpAddr>().map(IpNet::from);
-    address.or_else(|_| value.parse()).map_err(|_| "write 127.0.0.1 or 10.0.0.0/8".to_owned())
-}
-
-fn time(value: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(value) {
-        Ok(time) if time.is_zero() => Err("must be longer than nothing".to_owned()),
-        Ok(time) => Ok(time),
-        Err(_) => Err("write it as 10s, 15m, 2h or 30d".to_owned()),
-    }
-}
-
-fn count(value: &str) -> Result<usize, String> {
-    value.parse().ok().filter(|count| *count > 0).ok_or("write a number above 0".to_owned())
+    flag.env(name)
 }

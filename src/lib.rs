@@ -93,6 +93,7 @@ pub mod http;
 
 pub mod admin;
 pub mod config;
+pub mod environment;
 mod error;
 pub mod events;
 pub mod process;

@@ -1,20 +1,24 @@
-//! The command line.
-//!
-//! In: arguments and environment. Out: a server that runs until it is told to stop, or a command
-//! done; else one line on standard error, and status 2 if what was asked for cannot be meant.
+//! The command line: serves until it is told to stop, or does a command. What fails is one line on
+//! standard error, with status 2 if what was asked for cannot be meant.
 
+use std::env;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use doorward::admin::users::UserCommand;
 use doorward::admin::{check, users};
-use doorward::config::with_variable;
+use doorward::config::{variable, with_variable};
 use doorward::http::listener;
-use doorward::{App, Config, Error, events, process};
+use doorward::{App, Config, Error, environment, events, process};
+
+const LOG_HELP: &str = "\
+Environment:
+  RUST_LOG  How much the log says: error, warn, info, debug or trace [default: info]";
 
 /// A login and registration server
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, after_help = LOG_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -26,6 +30,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the pages (what happens without a command, too)
+    #[command(after_help = LOG_HELP)]
     Serve,
     /// Look after the users; a running server notices within a second
     #[command(subcommand)]
@@ -43,10 +48,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
+    let config = cli.config;
     let done = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(cli.config),
-        Command::User(command) => users::run(&command, &cli.config),
-        Command::Check => check::run(&cli.config),
+        Command::Serve => serve(config),
+        Command::User(command) => users::run(&command, &config),
+        Command::Check => check::run(&config),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("doorward: {error}");
@@ -56,9 +62,24 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line, where settings may stand before or after the command.
+/// The command line, where settings may stand before or after the command. Its help shows for the user
+/// commands only what they use.
 fn command() -> clap::Command {
-    Cli::command().mut_args(|flag| with_variable(flag).global(true))
+    let command = Cli::command().mut_args(|flag| with_variable(flag).global(true));
+    let settings: Vec<Arg> = command.get_arguments().cloned().collect();
+    let shown = |used: &[&str]| {
+        let hide = |setting: Arg| {
+            let is_used = used.contains(&setting.get_id().as_str());
+            setting.hide(!is_used)
+        };
+        settings.iter().cloned().map(hide).collect::<Vec<_>>()
+    };
+    command.mut_subcommand("user", |user| {
+        user.args(shown(&["database_url"])).mut_subcommands(|command| match command.get_name() {
+            "add" | "password" => command.args(shown(&["database_url", "bcrypt_cost"])),
+            _ => command.args(shown(&["database_url"])),
+        })
+    })
 }
 
 /// Prints what was asked for, such as the help, or says in one line what is wrong with a flag.
@@ -68,31 +89,43 @@ fn explain(error: &clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-    eprint!("doorward: {}", first.split_whitespace().collect::<Vec<_>>().join(" "));
-    // The environment variable beside the flag may be what is wrong.
-    let is_meant = |long| first.contains(&format!("'--{long} "));
-    let command = command();
-    let flag = command.get_arguments().find(|arg| arg.get_long().is_some_and(is_meant));
-    if let Some(variable) = flag.and_then(Arg::get_env) {
-        eprint!(" (or in {})", variable.display());
+    let mut line = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        let flags = command();
+        let mut names = flags.get_arguments().map(variable);
+        let name = names.find(|name| env::var_os(name).is_some_and(|set| set.to_str().is_none()));
+        line = format!("{}: not UTF-8", name.as_deref().unwrap_or("what was typed"));
     }
-    eprintln!();
+    // clap names the flag even where its variable is meant.
+    let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (flag, value) = (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue));
+    let is_meant =
+        |arg: &&Arg| arg.get_long().is_some_and(|l| flag.starts_with(&format!("--{l} ")));
+    if let Some(name) = command().get_arguments().find(is_meant).map(variable)
+        && env::var(&name).is_ok_and(|set| set.contains(&value))
+    {
+        line = line.replace(&format!("'{flag}'"), &name);
+    }
+    eprintln!("doorward: {line}");
     ExitCode::from(USAGE)
 }
 
 fn serve(config: Config) -> Result<(), Error> {
     let _log = events::start_log().map_err(|error| Error::System(format!("log: {error}")))?;
+    for warning in environment::warnings() {
+        log::warn!("{warning}");
+    }
+    config.check()?;
     let (limits, proxies) = (config.limits.clone(), config.trusted_proxies.clone());
-    let listen = config.listen;
-    let socket = process::bind(listen)
-        .map_err(|error| Error::Setting("DOORWARD_LISTEN", format!("{listen}: {error}")))?;
+    let socket = process::bind(config.listen)?;
+    let address = socket.local_addr().unwrap_or(config.listen);
     let stop =
         process::stop_signal().map_err(|error| Error::System(format!("signals: {error}")))?;
     if let Err(cause) = process::raise_open_files_limit(&limits) {
         log::warn!("{cause}");
     }
     let app = App::new(config)?;
-    log::info!("serving on http://{}", socket.local_addr().unwrap_or(listen));
+    log::info!("serving on http://{address}");
     listener::serve(socket, limits, proxies, &stop, move |request| app.handle(request))
         .map_err(|error| Error::System(format!("listening: {error}")))
 }

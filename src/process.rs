@@ -1,9 +1,8 @@
-//! What the process asks of the system before it serves.
-//!
-//! In: an address and the listener's limits. Out: a listening socket, another that tells when to
-//! stop, and room for enough open files.
+//! What the process asks of the system before it serves: a listening socket, another that tells when
+//! to stop, and room for enough open files.
 
-use std::io;
+use std::env;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 
@@ -12,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
 use crate::config::Limits;
+use crate::error::Error;
 
 /// Open files beside those of the connections: database, log, members' files.
 const OTHER_FILES: u64 = 64;
@@ -23,14 +23,41 @@ const BACKLOG: i32 = 4096;
 /// across a restart, so no connection is lost.
 ///
 /// # Errors
-/// If the address is taken or is not this machine's, or if systemd passed anything but a TCP socket.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = match ListenFd::from_env().take_tcp_listener(0)? {
-        Some(listener) => listener,
-        None => TcpListener::bind(address)?,
+/// [`Error::Setting`] if the address is taken or is not this machine's, or if systemd passed anything
+/// but a TCP socket.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    let socket = match ListenFd::from_env().take_tcp_listener(0) {
+        Ok(Some(held)) => Ok(held),
+        Ok(None) => TcpListener::bind(address),
+        Err(error) => Err(error),
     };
-    rustix::net::listen(&listener, BACKLOG)?;
-    Ok(listener)
+    let listening = socket.and_then(|socket| {
+        rustix::net::listen(&socket, BACKLOG)?;
+        Ok(socket)
+    });
+    listening.map_err(|error| Error::Setting("DOORWARD_LISTEN", cannot_listen(address, &error)))
+}
+
+/// Why nobody can listen on an address, and what to do about it.
+pub fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => {
+            let port = address.port().checked_add(1).unwrap_or(8080);
+            let other = SocketAddr::new(address.ip(), port);
+            // What make starts is told of it by this variable.
+            let typed =
+                if env::var_os("MAKELEVEL").is_some() { "make run" } else { "doorward serve" };
+            format!("; for another port type DOORWARD_LISTEN={other} {typed}")
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!("; write 127.0.0.1:{0} for this machine or 0.0.0.0:{0} for all", address.port())
+        }
+        ErrorKind::PermissionDenied => {
+            "; write a port above 1023, such as 8080, and put a proxy in front".to_owned()
+        }
+        _ => String::new(),
+    };
+    format!("{address}: {error}{advice}")
 }
 
 /// A socket that becomes readable when SIGTERM or SIGINT asks the process to stop.

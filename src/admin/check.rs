@@ -1,9 +1,9 @@
-//! `doorward check`: whether all is set up as it should be.
-//!
-//! In: the settings. Out: a line a fact on standard output, ✓ or ✗ with what to do. Nothing is
-//! changed. Its SQL, the only one outside `users.rs` and `sessions/`, asks about the server itself.
+//! `doorward check`: whether all is set up as it should be, a line a fact, ✓ or ✗ with what to do.
+//! It names everything that would end the start, and changes nothing.
 
 use std::collections::BTreeSet;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use postgres::Client;
@@ -13,6 +13,7 @@ use super::users::print;
 use crate::accounts::passwords::Password;
 use crate::config::Config;
 use crate::database::{self, Target, Verify, migrations};
+use crate::environment;
 use crate::error::Error;
 use crate::files;
 use crate::process;
@@ -22,6 +23,12 @@ type Fact = Result<String, String>;
 
 /// The oldest PostgreSQL that is good enough.
 const MIN_POSTGRES: u32 = 13;
+
+/// How long whoever has our port may take to answer.
+const ANSWER_TIME: Duration = Duration::from_secs(3);
+
+/// Of that answer, as much as is read.
+const MAX_ANSWER_BYTES: u64 = 65_536;
 
 /// Faster hashes are too cheap to guess.
 const MIN_HASH_TIME: Duration = Duration::from_millis(50);
@@ -34,12 +41,14 @@ const MAX_HASH_TIME: Duration = Duration::from_millis(1_500);
 /// # Errors
 /// [`Error::Refused`] if anything is ✗.
 pub fn run(config: &Config) -> Result<(), Error> {
-    let mut facts = database(&config.database_url).unwrap_or_else(|error| {
+    let mut facts = vec![("settings", settings(config))];
+    facts.extend(database(&config.database_url).unwrap_or_else(|error| {
         let cause = error.to_string().trim_start_matches("database: ").to_owned();
         vec![("database", Err(cause))]
-    });
+    }));
     let open_files = process::raise_open_files_limit(&config.limits);
     facts.extend([
+        ("address", address(config.listen)),
         ("public URL", public_url(config)),
         ("trusted proxies", trusted_proxies(config)),
         ("open files", open_files.map(|n| format!("{n}, enough for every connection"))),
@@ -54,6 +63,14 @@ pub fn run(config: &Config) -> Result<(), Error> {
     match facts.iter().filter(|(_, fact)| fact.is_err()).count() {
         0 => Ok(()),
         n => Err(Error::Refused(format!("{n} of {} facts are not as they should be", facts.len()))),
+    }
+}
+
+fn settings(config: &Config) -> Fact {
+    let wrong = config.check().err().map(|error| error.to_string());
+    match wrong.into_iter().chain(environment::warnings()).collect::<Vec<_>>() {
+        wrong if wrong.is_empty() => Ok("all can be read, and none contradicts another".to_owned()),
+        wrong => Err(wrong.join("; ")),
     }
 }
 
@@ -96,8 +113,19 @@ fn schema(client: &mut Client) -> Result<Fact, Error> {
             Err(format!("the database is at {there}, this program at {here}: run a newer one"))
         }
         0 => Ok(format!("at {there}, the newest")),
-        n => Err(format!("{n} to come: `doorward serve` applies them when it starts")),
+        n if may_make_tables(client)? => {
+            Err(format!("{n} to come: `doorward serve` applies them when it starts"))
+        }
+        n => Err(format!(
+            "{n} to come, for which this user needs the right to make tables: make it the owner of \
+             the database"
+        )),
     })
+}
+
+fn may_make_tables(client: &mut Client) -> Result<bool, Error> {
+    const SQL: &str = "SELECT has_schema_privilege(current_schema(), 'CREATE')";
+    Ok(client.query_one(SQL, &[])?.get::<_, Option<bool>>(0).unwrap_or(false))
 }
 
 fn tls(target: &Target) -> Fact {
@@ -110,6 +138,29 @@ fn tls(target: &Target) -> Fact {
             Err("anybody on the way can read or answer: add sslmode=require to DATABASE_URL".into())
         }
     }
+}
+
+/// A port that is taken is well if doorward has it, which then tells whether its database answers.
+fn address(address: SocketAddr) -> Fact {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(format!("{address} is free")),
+        Err(error)
+            if error.kind() == ErrorKind::AddrInUse && is_doorward(address).is_ok_and(|is| is) =>
+        {
+            Ok(format!("{address}, where doorward runs"))
+        }
+        Err(error) => Err(process::cannot_listen(address, &error)),
+    }
+}
+
+/// Whether what listens there answers as doorward does.
+fn is_doorward(address: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIME)?;
+    stream.set_read_timeout(Some(ANSWER_TIME))?;
+    stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(MAX_ANSWER_BYTES).read_to_string(&mut answer)?;
+    Ok(answer.ends_with("\r\n\r\nok\n") || answer.starts_with("HTTP/1.1 503 "))
 }
 
 fn public_url(config: &Config) -> Fact {
@@ -169,9 +220,13 @@ fn members_folder(config: &Config) -> Fact {
     let Some(folder) = &config.files else {
         return Ok("not set, so a built-in cheat sheet is the one file".to_owned());
     };
+    files::must_be_listed(folder).map_err(|error| error.to_string())?;
     let files = files::list(folder).map_err(|error| error.to_string())?;
     for (name, _) in &files {
         files::open(folder, name).map_err(|error| error.to_string())?;
+    }
+    if files::is_hidden_from_service(folder) {
+        return Err(format!("{}: {}", folder.display(), files::HIDDEN));
     }
     Ok(format!("{}, files: {}", folder.display(), files.len()))
 }

@@ -1,8 +1,7 @@
 //! `doorward user …`: the commands that look after users.
 //!
-//! In: arguments, and a password from the terminal or standard input. Out: on standard output
-//! what was asked for, on standard error what was done. They change the tables alone, where every
-//! running server looks once a second.
+//! Standard output has what was asked for, standard error what was done. The commands change the
+//! tables alone, where every running server looks once a second.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! `DATABASE_URL`: where the database is, and how to get there.
 //!
-//! In: a connection string in either of libpq's forms. Out: a [`Target`]. The client's own parser
-//! knows no `sslrootcert` and not every `sslmode`, so both are taken out before it reads the rest.
+//! It is a connection string in either of libpq's forms. The client's own parser knows no
+//! `sslrootcert` and not every `sslmode`, so both are taken out before it reads the rest.
 
 use std::net::IpAddr;
 
@@ -16,6 +16,9 @@ use crate::error::{Error, one_line};
 
 /// A parameter of a connection string: as it stands there, its key, and its value.
 type Parameter<'a> = (&'a str, String, String);
+
+/// What a right value looks like.
+const EXAMPLES: &str = "write postgres://user:password@host/name or \"host=… user=… dbname=…\"";
 
 /// A database to connect to.
 pub struct Target {
@@ -34,13 +37,14 @@ impl Target {
     /// [`Error::Setting`] if it is no connection string, or names certificates that cannot be read.
     pub fn parse(url: &str) -> Result<Target, Error> {
         let wrong = |cause| Error::Setting("DATABASE_URL", cause);
-        if url.is_empty() {
-            return Err(wrong("not set; write postgres://user:password@host/name".to_owned()));
+        if let Some(cause) = misunderstanding(url) {
+            return Err(wrong(cause));
         }
         let (rest, sslmode, sslrootcert) = without_tls(url);
         let (mode, verify) = tls::mode(&sslmode, &sslrootcert).map_err(wrong)?;
         let tls = tls::connector(verify, &sslrootcert).map_err(wrong)?;
-        let mut config: Config = rest.parse().map_err(|e| wrong(one_line(&e)))?;
+        let mut config: Config =
+            rest.parse().map_err(|e| wrong(format!("{}; {EXAMPLES}", one_line(&e))))?;
         // A server that is named by its address alone is verified by it.
         if config.get_hosts().is_empty() {
             for address in config.get_hostaddrs().to_vec() {
@@ -72,7 +76,12 @@ impl Target {
     pub fn connect(&self) -> Result<Client, Error> {
         self.config.connect(self.tls.clone()).map_err(|error| {
             let (cause, place) = (one_line(&error), self.place());
-            Error::Database(format!("DATABASE_URL: {place}: {cause}{}", tls::advice(&cause)))
+            let advice = if cause.contains("Peer authentication failed") {
+                "; it lets in only the system's user of that name: type `sudo -u` and the name before"
+            } else {
+                tls::advice(&cause)
+            };
+            Error::Database(format!("DATABASE_URL: {place}: {cause}{advice}"))
         })
     }
 
@@ -104,6 +113,22 @@ impl Target {
 pub fn is_this_machine(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']);
     host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// What is wrong with a connection string that would otherwise be taken for another. `None` if all is
+/// well. Never shows any of it, for a password is in it.
+fn misunderstanding(text: &str) -> Option<String> {
+    let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    if text.is_empty() {
+        Some(format!("not set; {EXAMPLES}"))
+    } else if !is_url && (text.contains("://") || !text.contains('=')) {
+        Some(format!("not the address of a PostgreSQL database; {EXAMPLES}"))
+    } else if is_url && text.matches('@').count() > 1 {
+        let signs = "@ as %40, # as %23, / as %2F, ? as %3F and % as %25";
+        Some(format!("more than one @; in a user's name or password write {signs}"))
+    } else {
+        None
+    }
 }
 
 /// A connection string without `sslmode` and `sslrootcert`, and these two; empty if not given.
