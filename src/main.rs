@@ -2,12 +2,13 @@
 //! standard error, with status 2 if what was asked for cannot be meant.
 
 use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use doorward::admin::users::UserCommand;
-use doorward::admin::{check, users};
+use doorward::admin::{check, settings_file, users};
 use doorward::config::{variable, with_variable};
 use doorward::http::listener;
 use doorward::{App, Config, Error, environment, events, process};
@@ -33,10 +34,25 @@ enum Command {
     #[command(after_help = LOG_HELP)]
     Serve,
     /// Look after the users; a running server notices within a second
-    #[command(subcommand)]
-    User(UserCommand),
+    User {
+        #[command(flatten)]
+        installed: Installed,
+        #[command(subcommand)]
+        command: UserCommand,
+    },
     /// Tell whether all is set up as it should be, and what to do where it is not
-    Check,
+    Check {
+        #[command(flatten)]
+        installed: Installed,
+    },
+}
+
+/// Where the service has its settings.
+#[derive(Args)]
+struct Installed {
+    /// Where to find the settings of the installed service if DATABASE_URL is not set
+    #[arg(long, value_name = "FILE", default_value = settings_file::INSTALLED, global = true)]
+    settings: PathBuf,
 }
 
 /// The status for what was asked of the program and cannot be meant.
@@ -51,8 +67,12 @@ fn main() -> ExitCode {
     let config = cli.config;
     let done = match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(config),
-        Command::User(command) => users::run(&command, &config),
-        Command::Check => check::run(&config),
+        Command::User { installed, command } => {
+            with_settings(&config, &installed).and_then(|()| users::run(&command, &config))
+        }
+        Command::Check { installed } => {
+            with_settings(&config, &installed).and_then(|()| check::run(&config))
+        }
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("doorward: {error}");
@@ -80,6 +100,14 @@ fn command() -> clap::Command {
             _ => command.args(shown(&["database_url"])),
         })
     })
+}
+
+/// Goes on with the settings of the installed service if no database is named.
+fn with_settings(config: &Config, installed: &Installed) -> Result<(), Error> {
+    if config.database_url.is_empty() {
+        settings_file::run_again_with(&installed.settings)?;
+    }
+    Ok(())
 }
 
 /// Prints what was asked for, such as the help, or says in one line what is wrong with a flag.

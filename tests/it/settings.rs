@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::process::Command;
 
 use postgres::{Client, NoTls};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
 
-use crate::commands::{assert_refused, run};
-use crate::programs::Folder;
+use crate::commands::{PROGRAM, assert_refused, run};
+use crate::programs::{Folder, outcome};
 use crate::site::{Database, Site};
 
 /// A database that nobody answers for: a start that finds nothing to refuse ends with status 1.
@@ -168,6 +173,74 @@ fn a_user_command_shows_the_settings_that_it_uses_and_the_server_shows_all() {
     }
     let whole = run(&[], &["--help"], "").out;
     assert!(help().keys().all(|name| whole.contains(name.as_str())), "{whole}");
+}
+
+#[test]
+fn a_command_finds_the_settings_of_the_service_and_runs_as_its_user() {
+    let folder = Folder::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let database = UnixListener::bind(folder.path(&format!(".s.PGSQL.{port}"))).unwrap();
+    fs::set_permissions(
+        folder.path(&format!(".s.PGSQL.{port}")),
+        fs::Permissions::from_mode(0o777),
+    )
+    .unwrap();
+    let text = format!(
+        "# The settings\nDATABASE_URL=\"host={} port={port} user=doorward\"\n\
+         DOORWARD_SITE_NAME=Chess Club\nDOORWARD_LISTEN=nonsense\n",
+        folder.0.display()
+    );
+    let file = folder.write("doorward.env", &text);
+    let me = geteuid();
+    let daemon = 1; // user and group on every Linux
+    if me.is_root() {
+        chown(&file, None, Some(daemon)).unwrap();
+    }
+    let caller = std::thread::spawn(move || {
+        let (stream, _) = database.accept().unwrap();
+        socket_peercred(&stream).unwrap().uid.as_raw()
+    });
+    let settings = [("DOORWARD_LISTEN", "127.0.0.1:0")]; // wins over the file's
+    let done = run(&settings, &["user", "list", "--settings", &file], "");
+    assert_refused(&done, 1, &folder.path(".s.PGSQL."));
+    assert_eq!(caller.join().unwrap(), if me.is_root() { daemon } else { me.as_raw() });
+
+    let url = ("DATABASE_URL", "postgres://127.0.0.1:1/none");
+    let asked = run(&[url, settings[0]], &["user", "list", "--settings", &file], "");
+    assert_refused(&asked, 1, "DATABASE_URL: 127.0.0.1:1: ");
+    let given = ["user", "list", "--settings", &file, "--database-url", url.1];
+    assert_refused(&run(&settings, &given, ""), 1, "DATABASE_URL: 127.0.0.1:1: ");
+}
+
+#[test]
+fn settings_that_cannot_be_read_are_one_line_that_says_what_to_type() {
+    let folder = Folder::new();
+    let file = folder.write("doorward.env", "DOORWARD_SITE_NAME=x\n");
+    let command = ["user", "list", "--settings", &file];
+    assert_refused(
+        &run(&[], &command, ""),
+        2,
+        &format!("DATABASE_URL: not set, and not in {file}"),
+    );
+    let nowhere = folder.path("nowhere");
+    assert_refused(&run(&[], &["check", "--settings", &nowhere], ""), 2, &nowhere);
+
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+    // Root may read everything, and nobody may enter root's folders.
+    let program = folder.path("doorward");
+    fs::copy(PROGRAM, &program).unwrap();
+    let as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let wrapper = if geteuid().is_root() { &as_nobody[..] } else { &["env"] };
+    let mut typed = Command::new(wrapper[0]);
+    typed.args(&wrapper[1..]);
+    let done = outcome(typed.arg(&program).args(command).env_remove("DATABASE_URL"));
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(
+        said.ends_with(&format!("type `sudo doorward user list --settings {file}`\n")),
+        "{said}"
+    );
+    assert_eq!(said.matches('\n').count(), 1);
 }
 
 #[test]
