@@ -30,6 +30,17 @@ screenshots: browser-tools ## makes the pictures in tests/screenshots again
 	pngquant --force --ext .png --nofs 200 target/screenshots/readme/*.png
 	cp target/screenshots/readme/*.png tests/screenshots/
 
+firewall-test: tools ## as root: lets the real fail2ban keep a guesser out of a network of its own
+	@sql/cluster need nginx nginx
+	@sql/cluster need /usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so libnginx-mod-http-headers-more-filter
+	@sql/cluster need fail2ban-server fail2ban
+	@sql/cluster need nft nftables
+	@sql/cluster need ip iproute2
+	@sql/cluster need curl curl
+	@sql/cluster need /usr/lib/python3/dist-packages/systemd/__init__.py python3-systemd
+	@sql/cluster need /usr/lib/systemd/systemd-journal-remote systemd-journal-remote
+	@exec sql/cluster try cargo test --test it -- --ignored firewall
+
 bench: tools ## measures, beside nginx and a raw bcrypt hash, for about two minutes
 	@sql/cluster need nginx nginx
 	@sql/cluster need wrk wrk
@@ -81,4 +92,4 @@ browser-tools: tools
 	@sql/cluster need java default-jre-headless
 	npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error axe-core@4.14.1 vnu-jar@26.9.27
 
-.PHONY: help run test browser-test screenshots bench check clean install deb tools browser-tools
+.PHONY: help run test firewall-test browser-test screenshots bench check clean install deb tools browser-tools

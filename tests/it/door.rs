@@ -104,8 +104,9 @@ pub fn nginx(folder: &Folder, sites: &[&str]) -> (Running, u16) {
     (Running::start(&mut command, &folder.path("log")).listening(port), port)
 }
 
-/// An nginx with its home below `folder`, where it finds `conf.d/*.conf` as Debian's does.
-pub fn nginx_in(folder: &Folder, home: &str) -> Command {
+/// Writes the main file of an nginx with its home below `folder`, where it finds `conf.d/*.conf` as
+/// Debian's does; the path.
+pub fn nginx_conf(folder: &Folder, home: &str) -> String {
     let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {};", folder.path(kind)));
     let main = format!(
@@ -116,7 +117,12 @@ pub fn nginx_in(folder: &Folder, home: &str) -> Command {
         folder.path("pid"),
         places.join(" ")
     );
-    let main = folder.write(format!("{home}/nginx.conf").trim_start_matches('/'), &main);
+    folder.write(format!("{home}/nginx.conf").trim_start_matches('/'), &main)
+}
+
+/// What runs it, once it was found to be right.
+pub fn nginx_in(folder: &Folder, home: &str) -> Command {
+    let main = nginx_conf(folder, home);
     let command = || {
         let mut command = Command::new("nginx");
         command.args(["-e", "stderr", "-p", &folder.path(home), "-c", &main]);

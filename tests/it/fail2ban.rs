@@ -1,8 +1,10 @@
 //! The real fail2ban with the files of deploy/.
 
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::deploy::{file, log_in, register, serve};
+use crate::door::nginx_conf;
 use crate::programs::{Folder, fetch, run};
 use crate::site::{Database, PASSWORD};
 
@@ -68,4 +70,77 @@ fn fail2ban_accepts_the_jail() {
     }
     let action = "'banaction'";
     assert!(said.contains("['start', 'doorward']") && !said.contains(action), "{said}");
+}
+
+/// What a network of its own runs: a web server, and fail2ban beside it. The first visitor is let in
+/// until fail2ban has read the journal, the second always.
+const NETWORK: &str = r#"
+started=
+trap 'kill $started' EXIT
+ip link set lo up
+for address in 203.0.113.1 203.0.113.9 203.0.113.10; do ip address add $address/32 dev lo; done
+may_come() { curl -qsf -m 5 -o /dev/null --interface "$1" http://203.0.113.1:443/; }
+until_it() { n=0; until "$@"; do [ $((n += 1)) -lt 100 ] || { echo "never: $*"; cat fail2ban.log; exit 1; }; sleep 0.1; done; }
+client() { fail2ban-client -s socket "$@"; }
+nginx -e stderr -p . -c "$PWD/nginx.conf" -g 'user root;' >web.log 2>&1 &
+started=$!
+until_it may_come 203.0.113.1
+may_come 203.0.113.9
+fail2ban-server -c fail2ban -s socket -p pid.f2b --logtarget "$PWD/fail2ban.log" -xf start >/dev/null 2>&1 &
+started="$started $!"
+has_banned() { client status doorward 2>/dev/null | grep -q 'Banned IP list:.*203'; }
+until_it has_banned
+client status doorward | grep 'Banned IP list'
+if may_come 203.0.113.9; then echo '203.0.113.9 still comes in'; nft list ruleset; fi
+may_come 203.0.113.10
+client status sshd | grep 'Status for the jail'
+"#;
+
+#[test]
+#[ignore = "makes a network of its own, which in some systems only root may: make firewall-test"]
+fn the_firewall_drops_what_a_guesser_sends_and_nobody_elses() {
+    let (folder, database) = (Folder::new(), Database::new());
+    let (server, port) = serve(&folder, &database.url());
+    for _ in 0..10 {
+        let form = ["-d", "email=ada@example.org&password=wrong"];
+        let guess = format!("http://127.0.0.1:{port}/login");
+        let address = ["-H", "X-Forwarded-For: 203.0.113.9"];
+        run(Command::new("curl").args(["-qsS"]).args(form).args(address).arg(guess));
+    }
+    // The journal of a machine where this is the service, and another says the same of somebody else.
+    let entry = |number: usize, unit: &str, line: &str| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+        format!(
+            "__REALTIME_TIMESTAMP={now}\n__MONOTONIC_TIMESTAMP={number}\n_BOOT_ID={:032x}\n_PID=4711\n\
+             _HOSTNAME=members\n_SYSTEMD_UNIT={unit}\nSYSLOG_IDENTIFIER=doorward\nMESSAGE={line}\n\n",
+            1
+        )
+    };
+    let log = server.log();
+    let of_service = log.lines().map(|line| ("doorward.service", line.to_owned()));
+    let of_other = log.lines().map(|line| ("other.service", line.replace("113.9 ", "113.10 ")));
+    let entries = of_service.chain(of_other).enumerate();
+    let entries: String = entries.map(|(n, (unit, line))| entry(n + 1, unit, &line)).collect();
+    let export = folder.write("export", &entries);
+    let journal = folder.write("journal/system.journal", "");
+    std::fs::remove_file(&journal).unwrap();
+    run(Command::new("/usr/lib/systemd/systemd-journal-remote").args(["-o", &journal, &export]));
+
+    run(Command::new("cp").args(["-r", "/etc/fail2ban", &folder.path("")]));
+    let jail = file("fail2ban/jail.d/doorward.conf");
+    let here = format!("backend = systemd[journalpath={}]", folder.path("journal"));
+    folder.write("fail2ban/jail.d/doorward.conf", &jail.replace("backend = systemd", &here));
+    folder.write("fail2ban/filter.d/doorward.conf", &file("fail2ban/filter.d/doorward.conf"));
+    // In this network the guesser's address is one of the machine's own, too.
+    folder.write("fail2ban/jail.local", "[DEFAULT]\nignoreself = false\n");
+    folder.write("fail2ban/fail2ban.local", "[Definition]\ndbfile = None\n");
+    folder.write("conf.d/in.conf", "server { listen 203.0.113.1:443; return 200 in; }");
+    nginx_conf(&folder, "");
+
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--net", "sh", "-euc", NETWORK]).current_dir(&folder.0);
+    assert_eq!(
+        run(&mut command),
+        "   `- Banned IP list:\t203.0.113.9\nStatus for the jail: sshd\n"
+    );
 }
