@@ -111,7 +111,7 @@ impl Error {
 
 /// Whether a server is away, shutting down, overtaxed, out of room, or for reading only, as a standby
 /// is during a failover (PostgreSQL's documentation, appendix A).
-fn is_outage(code: &SqlState) -> bool {
+pub(crate) fn is_outage(code: &SqlState) -> bool {
     let classes = ["08", "40", "53", "58"];
     classes.iter().any(|class| code.code().starts_with(class))
         || [

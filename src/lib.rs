@@ -97,6 +97,7 @@ pub mod environment;
 mod error;
 pub mod events;
 pub mod process;
+pub mod starting;
 
 pub use app::App;
 pub use config::Config;

@@ -11,6 +11,7 @@ use doorward::admin::users::UserCommand;
 use doorward::admin::{check, settings_file, users};
 use doorward::config::{variable, with_variable};
 use doorward::http::listener;
+use doorward::starting::Starting;
 use doorward::{App, Config, Error, environment, events, process};
 
 const LOG_HELP: &str = "\
@@ -152,8 +153,18 @@ fn serve(config: Config) -> Result<(), Error> {
     if let Err(cause) = process::raise_open_files_limit(&limits) {
         log::warn!("{cause}");
     }
-    let app = App::new(config)?;
+    // A service has visitors already, at the socket that systemd holds; who typed the command waits for a
+    // message.
+    let starting =
+        if process::is_service() { Starting::begin(config)? } else { App::new(config)?.into() };
     log::info!("serving on http://{address}");
+    process::notify_ready().map_err(|error| Error::System(format!("NOTIFY_SOCKET: {error}")))?;
+    let app = starting.clone();
     listener::serve(socket, limits, proxies, &stop, move |request| app.handle(request))
-        .map_err(|error| Error::System(format!("listening: {error}")))
+        .map_err(|error| Error::System(format!("listening: {error}")))?;
+    if starting.is_ready() {
+        Ok(())
+    } else {
+        Err(Error::Refused("told to stop before the database answered".to_owned()))
+    }
 }

@@ -4,7 +4,7 @@
 use std::env;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use listenfd::ListenFd;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -69,6 +69,20 @@ pub fn stop_signal() -> io::Result<UnixStream> {
     pipe::register(SIGTERM, signalled.try_clone()?)?;
     pipe::register(SIGINT, signalled)?;
     Ok(stop)
+}
+
+/// Whether systemd started this process and waits to be told of it (`Type=notify`).
+pub fn is_service() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// Tells systemd that the start has succeeded, if it is systemd that waits for that (`Type=notify`).
+///
+/// # Errors
+/// If systemd cannot be told.
+pub fn notify_ready() -> io::Result<()> {
+    let Some(path) = env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    UnixDatagram::unbound()?.send_to(b"READY=1", path).map(drop)
 }
 
 /// Raises the limit of open files as far as the system allows. What it is then.

@@ -12,7 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PATIENCE;
 use super::tls::{self, Verify};
-use crate::error::{Error, one_line};
+use crate::error::{Error, is_outage, one_line};
 
 /// A parameter of a connection string: as it stands there, its key, and its value.
 type Parameter<'a> = (&'a str, String, String);
@@ -72,7 +72,9 @@ impl Target {
     /// A connection.
     ///
     /// # Errors
-    /// [`Error::Database`] if no server answers there, or not the one that is wanted.
+    /// [`Error::Database`] if no server answers there, or not the one that is wanted;
+    /// [`Error::Setting`] if one answers that refuses the role, the password or the database, or whose
+    /// certificate cannot be verified.
     pub fn connect(&self) -> Result<Client, Error> {
         self.config.connect(self.tls.clone()).map_err(|error| {
             let (cause, place) = (one_line(&error), self.place());
@@ -81,7 +83,11 @@ impl Target {
             } else {
                 tls::advice(&cause)
             };
-            Error::Database(format!("DATABASE_URL: {place}: {cause}{advice}"))
+            let is_refused = error.code().is_some_and(|code| !is_outage(code));
+            if is_refused || !advice.is_empty() {
+                return Error::Setting("DATABASE_URL", format!("{place}: {cause}{advice}"));
+            }
+            Error::Database(format!("DATABASE_URL: {place}: {cause}"))
         })
     }
 

@@ -33,6 +33,7 @@ mod site;
 mod slow_database;
 mod sockets;
 mod stall;
+mod start;
 mod throttle;
 mod tls;
 mod wire;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +24,10 @@ impl Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("doorward-test-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
+        // In the files of nginx and others, and in what people type, a blank ends a path.
+        let usual = std::env::temp_dir();
+        let has_blank = usual.to_string_lossy().contains(char::is_whitespace);
+        let folder = if has_blank { PathBuf::from("/tmp") } else { usual }.join(name);
         fs::create_dir_all(&folder).unwrap();
         Folder(folder)
     }
@@ -77,10 +80,16 @@ impl Running {
         self
     }
 
-    /// Asks it to end, and waits.
-    pub fn terminate(mut self) {
+    /// Asks it to end, and waits until it has, which must be well.
+    pub fn terminate(self) {
+        let (status, log) = self.end();
+        assert!(status.success(), "{status}: {log}");
+    }
+
+    /// Asks it to end, and waits until it has: how it did, and all that it printed.
+    pub fn end(mut self) -> (ExitStatus, String) {
         run(Command::new("kill").arg(self.child.id().to_string()));
-        assert!(self.child.wait().unwrap().success(), "{}", self.log());
+        (self.child.wait().unwrap(), self.log())
     }
 }
 

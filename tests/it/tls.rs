@@ -214,7 +214,7 @@ fn the_systems_certificates_are_trusted_unless_others_are_named() {
     let other = server.file("other.pem", &Authority::new("Other").certificate);
     for setting in [("sslmode", "require"), ("sslrootcert", "system")] {
         let [url, _] = server.urls("localhost", &[setting]);
-        for (system, status) in [(&root, 0), (&other, 1), (&"/nowhere".to_owned(), 2)] {
+        for (system, status) in [(&root, 0), (&other, 2), (&"/nowhere".to_owned(), 2)] {
             let settings = [("DATABASE_URL", &*url), ("SSL_CERT_FILE", system)];
             let done = run(&settings, &["user", "list"], "");
             assert_eq!(done.status, status, "{done:?}");
