@@ -51,6 +51,13 @@ check: tools ## checks format, lints and documentation
 	cargo clippy --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 
+# The systems are Debian's newest two; the host needs no more than root and Linux.
+package-test: deb ## installs the package on fresh Debian systems, in containers
+	@sql/cluster need mmdebstrap mmdebstrap
+	@sql/cluster need systemd-nspawn systemd-container
+	@sql/cluster need curl curl
+	tests/package $(TARGET)/debian/doorward_*.deb bookworm trixie
+
 clean: ## deletes what was built, and the kept PostgreSQL cluster with every user registered in it
 	cargo clean
 	sql/cluster remove
@@ -64,14 +71,24 @@ install: $(PROGRAM) ## installs program, service and settings; PREFIX=/usr/local
 	sed -i 's:/usr/local/bin/:$(PREFIX)/bin/:' $(DESTDIR)$(PREFIX)/lib/systemd/system/doorward.service
 	[ -e $(DESTDIR)/etc/doorward.env ] || install -D -m 640 deploy/doorward.env $(DESTDIR)/etc/doorward.env
 
-TOOLS := $(TARGET)/tools
-deb: export PATH := $(PATH):$(abspath $(TOOLS))/bin
+PACKAGE := $(TARGET)/package
 deb: $(PROGRAM) ## packs the same for Debian and Ubuntu, in target/debian
 	@sql/cluster need dpkg-shlibdeps dpkg-dev
-	@command -v cargo-deb >/dev/null || cargo install --locked --root $(TOOLS) cargo-deb
-	rm -rf target/package
-	$(MAKE) install PREFIX=/usr DESTDIR=target/package
-	cargo deb --no-build --no-strip
+	rm -rf $(PACKAGE)
+	$(MAKE) install PREFIX=/usr DESTDIR=$(PACKAGE)
+	install -D -m 644 LICENSE $(PACKAGE)/usr/share/doc/doorward/copyright
+	install -m 644 README.md $(PACKAGE)/usr/share/doc/doorward/
+	cd deploy && find . -type f ! -path './debian/*' -exec install -D -m 644 '{}' \
+		'$(abspath $(PACKAGE))/usr/share/doc/doorward/deploy/{}' ';'
+	install -D -m 755 -t $(PACKAGE)/DEBIAN deploy/debian/post*
+	cd deploy/debian && install -m 644 -t $(abspath $(PACKAGE))/DEBIAN control conffiles triggers
+	install -D /dev/null $(PACKAGE).libraries/debian/control
+	sed -i "s/@VERSION@/$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)/; \
+		s/@ARCHITECTURE@/$$(dpkg --print-architecture)/; \
+		s/@LIBRARIES@/$$(cd $(PACKAGE).libraries && dpkg-shlibdeps -O $(abspath $(PACKAGE))/usr/bin/doorward | cut -d = -f 2-)/" \
+		$(PACKAGE)/DEBIAN/control
+	mkdir -p $(TARGET)/debian
+	dpkg-deb --root-owner-group --build $(PACKAGE) $(TARGET)/debian
 
 # `sudo make install` finds the program built, and needs no cargo.
 $(PROGRAM): Cargo.toml Cargo.lock build.rs $(shell find src sql -type f)
@@ -92,4 +109,4 @@ browser-tools: tools
 	@sql/cluster need java default-jre-headless
 	npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error axe-core@4.14.1 vnu-jar@26.9.27
 
-.PHONY: help run test firewall-test browser-test screenshots bench check clean install deb tools browser-tools
+.PHONY: help run test firewall-test browser-test screenshots bench check clean install deb tools browser-tools package-test
