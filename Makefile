@@ -6,60 +6,53 @@ help: ## lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 # Built before the database starts, replaced by the server so that Ctrl-C reaches it.
-run: tools ## builds the server and runs it on http://127.0.0.1:8080
+run: cargo ## builds the server and runs it on http://127.0.0.1:8080
+	@sql/cluster need $(BUILD) $(if $(DATABASE_URL),,postgresql)
 	cargo build --release
 	@exec sql/cluster run $(TARGET)/release/doorward serve
 
-test: tools ## runs the tests on a throw-away PostgreSQL
-	@sql/cluster need nginx nginx
-	@sql/cluster need /usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so libnginx-mod-http-headers-more-filter
-	@sql/cluster need caddy caddy
-	@sql/cluster need fail2ban-regex fail2ban
-	@sql/cluster need systemd-analyze systemd
-	@sql/cluster need openssl openssl
-	@sql/cluster need curl curl
+test: cargo ## runs the tests on a throw-away PostgreSQL
+	@sql/cluster need $(BUILD) postgresql nginx caddy curl openssl kill:procps systemd-analyze:systemd \
+		fail2ban-regex:fail2ban fail2ban-client:fail2ban \
+		/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so:libnginx-mod-http-headers-more-filter
 	@exec sql/cluster try cargo test
 
-browser-test: browser-tools ## runs the tests that drive a real Chromium, installing it if it is missing
+browser-test: browser ## runs the tests that drive a real Chromium, installing it if it is missing
 	@exec sql/cluster try $(BROWSER_TEST)
 
-screenshots: browser-tools ## makes the pictures in tests/screenshots again
-	@sql/cluster need pngquant pngquant
+screenshots: browser ## makes the pictures in tests/screenshots again
+	@sql/cluster need pngquant
 	@sql/cluster try $(BROWSER_TEST) photographed
 	mkdir -p tests/screenshots
 	pngquant --force --ext .png --nofs 200 target/screenshots/readme/*.png
 	cp target/screenshots/readme/*.png tests/screenshots/
 
-firewall-test: tools ## as root: lets the real fail2ban keep a guesser out of a network of its own
-	@sql/cluster need nginx nginx
-	@sql/cluster need /usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so libnginx-mod-http-headers-more-filter
-	@sql/cluster need fail2ban-server fail2ban
-	@sql/cluster need nft nftables
-	@sql/cluster need ip iproute2
-	@sql/cluster need curl curl
-	@sql/cluster need /usr/lib/python3/dist-packages/systemd/__init__.py python3-systemd
-	@sql/cluster need /usr/lib/systemd/systemd-journal-remote systemd-journal-remote
+firewall-test: cargo ## as root: lets the real fail2ban keep a guesser out of a network of its own
+	@sql/cluster need $(BUILD) postgresql nginx curl fail2ban-server:fail2ban nft:nftables ip:iproute2 \
+		/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so:libnginx-mod-http-headers-more-filter \
+		/usr/lib/python3/dist-packages/systemd/__init__.py:python3-systemd \
+		/usr/lib/systemd/systemd-journal-remote:systemd-journal-remote
 	@exec sql/cluster try cargo test --test it -- --ignored firewall
 
-bench: tools ## measures, beside nginx and a raw bcrypt hash, for about two minutes
-	@sql/cluster need nginx nginx
-	@sql/cluster need wrk wrk
+bench: cargo ## measures, beside nginx and a raw bcrypt hash, for about two minutes
+	@sql/cluster need $(BUILD) postgresql nginx wrk kill:procps
 	@exec sql/cluster try cargo bench --bench numbers
 
-check: tools ## checks format, lints and documentation
+check: cargo ## checks format, lints and documentation
+	@sql/cluster need $(BUILD)
 	cargo fmt --check
 	cargo clippy --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 
 # The systems are Debian's newest two; the host needs no more than root and Linux.
 package-test: deb ## installs the package on fresh Debian systems, in containers
-	@sql/cluster need mmdebstrap mmdebstrap
-	@sql/cluster need systemd-nspawn systemd-container
-	@sql/cluster need curl curl
+	@sql/cluster need mmdebstrap systemd-nspawn:systemd-container nsenter:util-linux curl
 	tests/package $(TARGET)/debian/doorward_*.deb bookworm trixie
 
-clean: ## deletes what was built, and the kept PostgreSQL cluster with every user registered in it
+clean: ## deletes what was built
 	cargo clean
+
+remove-database: ## deletes the PostgreSQL cluster that `make run` keeps, with every user registered in it
 	sql/cluster remove
 
 PREFIX ?= /usr/local
@@ -73,7 +66,7 @@ install: $(PROGRAM) ## installs program, service and settings; PREFIX=/usr/local
 
 PACKAGE := $(TARGET)/package
 deb: $(PROGRAM) ## packs the same for Debian and Ubuntu, in target/debian
-	@sql/cluster need dpkg-shlibdeps dpkg-dev
+	@sql/cluster need dpkg-shlibdeps:dpkg-dev
 	rm -rf $(PACKAGE)
 	$(MAKE) install PREFIX=/usr DESTDIR=$(PACKAGE)
 	install -D -m 644 LICENSE $(PACKAGE)/usr/share/doc/doorward/copyright
@@ -92,21 +85,20 @@ deb: $(PROGRAM) ## packs the same for Debian and Ubuntu, in target/debian
 
 # `sudo make install` finds the program built, and needs no cargo.
 $(PROGRAM): Cargo.toml Cargo.lock build.rs $(shell find src sql -type f)
-	$(MAKE) tools
+	$(MAKE) cargo
+	sql/cluster need $(BUILD)
 	cargo build --release
 	touch $@
 
 # rustc links with cc, and some crates compile C.
-tools:
+BUILD := cc:gcc,libc6-dev
+cargo:
 	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust, see https://rustup.rs' >&2; exit 1; }
-	@sql/cluster need cc gcc libc6-dev
 
 # Chromium, and what looks at pages for it: axe-core inside it, the Nu HTML checker beside it.
 BROWSER_TEST = cargo test --features browser-test --test browser -- --ignored --test-threads=2
-browser-tools: tools
-	@sql/cluster need chromium chromium
-	@sql/cluster need npm npm
-	@sql/cluster need java default-jre-headless
+browser: cargo
+	@sql/cluster need $(BUILD) postgresql chromium npm java:default-jre-headless
 	npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error axe-core@4.14.1 vnu-jar@26.9.27
 
-.PHONY: help run test firewall-test browser-test screenshots bench check clean install deb tools browser-tools package-test
+.PHONY: help run test firewall-test browser-test screenshots bench check clean install deb package-test remove-database cargo browser

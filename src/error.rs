@@ -125,11 +125,16 @@ pub(crate) fn is_outage(code: &SqlState) -> bool {
         .contains(code)
 }
 
-/// An error with all its causes, on one line: libraries tell the reason only in the last.
+/// An error with all its causes, on one line: libraries tell the reason only in the last. What
+/// PostgreSQL adds as `DETAIL` is left out, because it may be a whole row, password hash and all.
 pub(crate) fn one_line(error: &dyn StdError) -> String {
-    let mut line = error.to_string();
+    let brief = |error: &dyn StdError| {
+        let text = error.to_string();
+        text.split("\nDETAIL:").next().unwrap_or_default().to_owned()
+    };
+    let mut line = brief(error);
     for cause in iter::successors(error.source(), |&cause| cause.source()) {
-        let text = cause.to_string();
+        let text = brief(cause);
         if !line.contains(&text) {
             line = format!("{line}: {text}");
         }

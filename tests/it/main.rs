@@ -20,6 +20,7 @@ mod guide;
 mod house;
 mod listener;
 mod log;
+mod makefile;
 mod next;
 mod outage;
 mod packages;

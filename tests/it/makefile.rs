@@ -1,0 +1,46 @@
+//! The Makefile: what it installs is what the tests call.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// What every Debian has, because its packages are marked essential.
+const ESSENTIAL: [&str; 9] =
+    ["sh", "env", "id", "chmod", "cp", "rm", "grep", "setpriv", "setsid"];
+
+/// The programs that the `need` lines of a target name, continued lines included.
+fn needed(target: &str) -> BTreeSet<String> {
+    let makefile = include_str!("../../Makefile").replace("\\\n", " ");
+    let mut recipe =
+        makefile.lines().skip_while(|line| !line.starts_with(&format!("{target}:"))).skip(1);
+    let recipe = recipe.by_ref().take_while(|line| line.starts_with('\t'));
+    let needs = recipe.filter_map(|line| line.trim().strip_prefix("@sql/cluster need "));
+    let programs = needs.flat_map(str::split_whitespace);
+    programs.map(|need| need.split(':').next().unwrap().to_owned()).collect()
+}
+
+/// The programs that the files in a folder call by a name of their own.
+fn called(path: &Path) -> BTreeSet<String> {
+    if path.is_dir() {
+        return fs::read_dir(path)
+            .unwrap()
+            .flat_map(|entry| called(&entry.unwrap().path()))
+            .collect();
+    }
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let calls = text.split("Command::new(\"").skip(1);
+    calls.map(|call| call.split('"').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn make_needs_every_program_that_the_tests_call() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for (folder, target) in [("it", "test"), ("bench", "bench"), ("browser", "browser")] {
+        let called = called(&tests.join(folder));
+        assert!(!called.is_empty(), "{folder}");
+        let mut known = needed(target);
+        known.extend(ESSENTIAL.map(str::to_owned));
+        let missing: Vec<_> = called.difference(&known).collect();
+        assert!(missing.is_empty(), "a need line of `make {target}` must name {missing:?}");
+    }
+}
