@@ -5,8 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// What every Debian has, because its packages are marked essential.
-const ESSENTIAL: [&str; 9] =
-    ["sh", "env", "id", "chmod", "cp", "rm", "grep", "setpriv", "setsid"];
+const ESSENTIAL: [&str; 9] = ["sh", "env", "id", "chmod", "cp", "rm", "grep", "setpriv", "setsid"];
 
 /// The programs that the `need` lines of a target name, continued lines included.
 fn needed(target: &str) -> BTreeSet<String> {
