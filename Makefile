@@ -28,7 +28,8 @@ screenshots: browser ## makes the pictures in tests/screenshots again
 	cp target/screenshots/readme/*.png tests/screenshots/
 
 firewall-test: cargo ## as root: lets the real fail2ban keep a guesser out of a network of its own
-	@sql/cluster need $(BUILD) postgresql nginx curl fail2ban-server:fail2ban nft:nftables ip:iproute2 \
+	@sql/cluster need $(BUILD) postgresql nginx curl nft:nftables ip:iproute2 \
+		fail2ban-server:fail2ban fail2ban-client:fail2ban fail2ban-regex:fail2ban \
 		/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so:libnginx-mod-http-headers-more-filter \
 		/usr/lib/python3/dist-packages/systemd/__init__.py:python3-systemd \
 		/usr/lib/systemd/systemd-journal-remote:systemd-journal-remote

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 /// What every Debian has, because its packages are marked essential.
-const ESSENTIAL: [&str; 9] = ["sh", "env", "id", "chmod", "cp", "rm", "grep", "setpriv", "setsid"];
+const ESSENTIAL: [&str; 10] =
+    ["sh", "env", "id", "chmod", "cp", "rm", "grep", "setpriv", "setsid", "unshare"];
 
 /// The programs that the `need` lines of a target name, continued lines included.
 fn needed(target: &str) -> BTreeSet<String> {
@@ -34,10 +35,19 @@ fn called(path: &Path) -> BTreeSet<String> {
 #[test]
 fn make_needs_every_program_that_the_tests_call() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    for (folder, target) in [("it", "test"), ("bench", "bench"), ("browser", "browser")] {
+    let firewall = called(&tests.join("it/fail2ban.rs"));
+    for (folder, target) in [
+        ("it", "test"),
+        ("it/fail2ban.rs", "firewall-test"),
+        ("bench", "bench"),
+        ("browser", "browser"),
+    ] {
         let called = called(&tests.join(folder));
         assert!(!called.is_empty(), "{folder}");
         let mut known = needed(target);
+        if target == "test" {
+            known.extend(firewall.iter().cloned());
+        }
         known.extend(ESSENTIAL.map(str::to_owned));
         let missing: Vec<_> = called.difference(&known).collect();
         assert!(missing.is_empty(), "a need line of `make {target}` must name {missing:?}");
