@@ -10,7 +10,7 @@ use rouille::Request;
 use crate::accounts::authentication::Authentication;
 use crate::config::{Config, Registration};
 use crate::database::Database;
-use crate::error::Error;
+use crate::error::StartError;
 use crate::files::{self, Shared};
 use crate::sessions::Sessions;
 
@@ -31,8 +31,8 @@ impl App {
     /// Connects to the database, brings its schema up to date and starts to sweep.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a setting that cannot work, [`Error::Database`] without a database.
-    pub fn new(config: Config) -> Result<App, Error> {
+    /// [`StartError::Setting`] for a setting that cannot work, [`StartError::Database`] without a database.
+    pub fn new(config: Config) -> Result<App, StartError> {
         config.files.as_deref().map_or(Ok(()), files::must_be_listed)?;
         let database = Arc::new(Database::connect(&config.database_url)?);
         let sessions = Arc::new(Sessions::new(Arc::clone(&database), &config));

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use self::values::{address, name, network, number, public_url, session_time, shown, timeout};
-use crate::error::Error;
+use crate::error::StartError;
 
 mod values;
 
@@ -87,14 +87,13 @@ pub struct Config {
 #[derive(Clone, Debug, Args)]
 pub struct Limits {
     /// Connections at once
-    // A browser opens up to six connections for one page.
     #[arg(long, value_name = "N", default_value = "1024")]
-    #[arg(value_parser = |value: &str| number(value, 8..=MANY))]
+    #[arg(value_parser = |value: &str| number(value, 1..=MANY))]
     pub max_connections: usize,
 
     /// Connections at once from one network (an IPv4 address or an IPv6 /64); trusted proxies are excepted
     #[arg(long, value_name = "N", default_value = "128")]
-    #[arg(value_parser = |value: &str| number(value, 8..=MANY))]
+    #[arg(value_parser = |value: &str| number(value, 1..=MANY))]
     pub max_connections_per_address: usize,
 
     /// Bytes in the request line and headers
@@ -103,15 +102,13 @@ pub struct Limits {
     pub max_head_bytes: usize,
 
     /// Headers in a request, at most 128
-    // Browsers send about twenty, and proxies add theirs.
     #[arg(long, value_name = "N", default_value = "100")]
-    #[arg(value_parser = |value: &str| number(value, 32..=MOST_HEADERS))]
+    #[arg(value_parser = |value: &str| number(value, 1..=MOST_HEADERS))]
     pub max_headers: usize,
 
     /// Bytes in a request's body
-    // The longest registration takes 10 kB, nearly all of it percent-encoded.
     #[arg(long, value_name = "BYTES", default_value = "65536")]
-    #[arg(value_parser = |value: &str| number(value, 16_384..=MEGABYTE))]
+    #[arg(value_parser = |value: &str| number(value, 1024..=MEGABYTE))]
     pub max_body_bytes: usize,
 
     /// Time for a head, from its first byte to its last
@@ -156,19 +153,15 @@ impl Config {
     /// Whether the settings go together.
     ///
     /// # Errors
-    /// [`Error::Setting`] that names two that contradict each other.
-    pub fn check(&self) -> Result<(), Error> {
-        let lifetime = self.session_lifetime;
-        let (name, time, is) = if self.session_idle > lifetime {
-            ("DOORWARD_SESSION_IDLE", self.session_idle, "longer")
-        } else if self.session_remembered < lifetime {
-            ("DOORWARD_SESSION_REMEMBERED", self.session_remembered, "shorter")
-        } else {
+    /// [`StartError::Setting`] that names two that contradict each other.
+    pub fn check(&self) -> Result<(), StartError> {
+        let (idle, lifetime) = (self.session_idle, self.session_lifetime);
+        if idle <= lifetime {
             return Ok(());
-        };
-        let [time, lifetime] = [time, lifetime].map(shown);
-        let contradiction = format!("{time} is {is} than DOORWARD_SESSION_LIFETIME, {lifetime}");
-        Err(Error::Setting(name, contradiction + ": change one of them"))
+        }
+        let [idle, lifetime] = [idle, lifetime].map(shown);
+        let contradiction = format!("{idle} is longer than DOORWARD_SESSION_LIFETIME, {lifetime}");
+        Err(StartError::Setting("DOORWARD_SESSION_IDLE", contradiction + ": change one of them"))
     }
 
     /// Whether browsers reach the server by https, as far as the settings tell.

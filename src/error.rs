@@ -1,75 +1,73 @@
-//! What can go wrong, in one enum, for every part of the program.
-//!
-//! In: what a library or a part of ours says. Out: one line for the log; for the visitor,
-//! [`App`](crate::App) alone turns errors into responses. What a form may well say (a wrong password,
-//! an email that is taken) is a value, not an error.
+//! What can go wrong, by who reads of it: [`StartError`] ends a start, and [`Error`] is what a request
+//! meets. What a command is refused for is in `admin/`. What a form may well say (a wrong password, an
+//! email that is taken) is a value, not an error.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::io;
 use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::error::SqlState;
+use thiserror::Error as ThisError;
 
-/// Everything that keeps a request, or the start of the server, from its usual end.
-#[derive(Clone, Debug)]
-pub enum Error {
-    /// A setting that cannot be used: its name and what is wrong with it.
+/// Why the server cannot start, or a command cannot begin: one line for the administrator.
+#[derive(Debug, ThisError)]
+pub enum StartError {
+    /// A setting that cannot be used: its name, and what is wrong with it. Waiting mends nothing.
+    #[error("{0}: {1}")]
     Setting(&'static str, String),
+    /// No database answers now.
+    #[error("{0}")]
+    Database(String),
+    /// The operating system refuses something: what, and why.
+    #[error("{0}: {1}")]
+    System(&'static str, #[source] io::Error),
+}
+
+/// Why a request does not get its usual answer: a page for the visitor, and one line for the log.
+#[derive(Clone, Debug, ThisError)]
+pub enum Error {
     /// The database is away, or all connections to it are taken: the whole cause, for the log.
+    #[error("database: {0}")]
     Database(String),
     /// The database refused a statement, or went away during it.
-    Query(Arc<postgres::Error>),
+    #[error("database: {}", one_line(.0.as_ref()))]
+    Query(#[source] Arc<postgres::Error>),
     /// Timed out waiting for a limited resource, which it names.
+    #[error("no free {0} in time")]
     Busy(&'static str),
-    /// The operating system refused something: what, and why.
+    /// Something broke that should not: what, and why.
+    #[error("{0}")]
     System(String),
-    /// A command cannot do what it was asked to, and why.
-    Refused(String),
     /// The request cannot be understood, and why.
+    #[error("bad request: {0}")]
     BadRequest(String),
     /// The body is larger than the limit.
+    #[error("request body over the limit")]
     TooLarge,
     /// The body is not a form.
+    #[error("request body is not a form")]
     NotAForm,
     /// A browser says that another site made it send this request.
+    #[error("cross-site request")]
     CrossSite,
     /// Only members may see this.
+    #[error("login required")]
     LoginRequired,
     /// There is no such page or file.
+    #[error("no such page")]
     NotFound,
     /// The page exists, but not for this method; the methods it has, as `Allow` lists them.
+    #[error("method not among {0}")]
     MethodNotAllowed(String),
     /// New accounts are not accepted.
+    #[error("registration is closed")]
     RegistrationClosed,
     /// Too many tries; how long until the next is allowed.
+    #[error("too many tries, wait {} s", .0.as_secs())]
     Throttled(Duration),
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Error::Setting(name, cause) => write!(out, "{name}: {cause}"),
-            Error::Database(cause) => write!(out, "database: {cause}"),
-            Error::Query(error) => write!(out, "database: {}", one_line(error)),
-            Error::Busy(what) => write!(out, "no free {what} in time"),
-            Error::System(cause) | Error::Refused(cause) => write!(out, "{cause}"),
-            Error::BadRequest(cause) => write!(out, "bad request: {cause}"),
-            Error::TooLarge => write!(out, "request body over the limit"),
-            Error::NotAForm => write!(out, "request body is not a form"),
-            Error::CrossSite => write!(out, "cross-site request"),
-            Error::LoginRequired => write!(out, "login required"),
-            Error::NotFound => write!(out, "no such page"),
-            Error::MethodNotAllowed(allow) => write!(out, "method not among {allow}"),
-            Error::RegistrationClosed => write!(out, "registration is closed"),
-            Error::Throttled(wait) => write!(out, "too many tries, wait {} s", wait.as_secs()),
-        }
-    }
-}
-
-impl StdError for Error {}
 
 impl From<postgres::Error> for Error {
     fn from(error: postgres::Error) -> Error {
@@ -94,7 +92,7 @@ impl Error {
     /// Whether it is a mistake of ours, or of the system below: the log must say more than the visitor.
     pub fn is_mistake(&self) -> bool {
         match self {
-            Error::Setting(..) | Error::System(_) | Error::Refused(_) => true,
+            Error::System(_) => true,
             Error::Query(_) => !self.is_outage(),
             _ => false,
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::error::Error;
+use crate::error::{Error, StartError};
 
 /// How long members may see a folder as it was.
 const FRESH: Duration = Duration::from_secs(1);
@@ -69,14 +69,14 @@ pub fn list(folder: &Path) -> Result<Vec<(String, u64)>, Error> {
 /// That a folder can be listed.
 ///
 /// # Errors
-/// [`Error::Setting`] if not, with the advice that fits.
-pub fn must_be_listed(folder: &Path) -> Result<(), Error> {
+/// [`StartError::Setting`] if not, with the advice that fits.
+pub fn must_be_listed(folder: &Path) -> Result<(), StartError> {
     let Err(error) = fs::read_dir(folder) else { return Ok(()) };
     let mut cause = format!("{} cannot be listed: {error}", folder.display());
     if is_hidden_from_service(folder) {
         cause = format!("{cause}; {HIDDEN}");
     }
-    Err(Error::Setting("DOORWARD_FILES", cause))
+    Err(StartError::Setting("DOORWARD_FILES", cause))
 }
 
 /// Whether the systemd unit hides a folder from the program (`ProtectHome=`, `PrivateTmp=`).

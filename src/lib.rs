@@ -101,4 +101,4 @@ pub mod starting;
 
 pub use app::App;
 pub use config::Config;
-pub use error::Error;
+pub use error::{Error, StartError};

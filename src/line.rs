@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::error::Error;
+use crate::error::{Error, StartError};
 
 /// How long a job may wait for its turn, and take in all.
 #[derive(Clone, Copy)]
@@ -53,8 +53,8 @@ impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
     /// Starts the threads.
     ///
     /// # Errors
-    /// [`Error::System`] if a thread cannot be started.
-    pub fn new(name: &'static str, threads: usize) -> Result<Line<K>, Error> {
+    /// [`StartError::System`] if a thread cannot be started.
+    pub fn new(name: &'static str, threads: usize) -> Result<Line<K>, StartError> {
         let queue = Queue { jobs: HashMap::new(), turns: VecDeque::new(), is_closed: false };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
         for _ in 0..threads {
@@ -62,7 +62,7 @@ impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
             thread::Builder::new()
                 .name(name.to_owned())
                 .spawn(move || shared.run_jobs())
-                .map_err(|error| Error::System(format!("cannot start a thread: {error}")))?;
+                .map_err(|error| StartError::System("threads", error))?;
         }
         Ok(Line { name, shared })
     }

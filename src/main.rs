@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use doorward::admin::users::UserCommand;
-use doorward::admin::{check, settings_file, users};
+use doorward::admin::{CommandError, check, settings_file, users};
 use doorward::config::{variable, with_variable};
 use doorward::http::listener;
 use doorward::starting::Starting;
-use doorward::{App, Config, Error, environment, events, process};
+use doorward::{App, Config, StartError, environment, events, process};
 
 const LOG_HELP: &str = "\
 Environment:
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("doorward: {error}");
     match error {
-        Error::Setting(..) => ExitCode::from(USAGE),
+        CommandError::Start(StartError::Setting(..)) => ExitCode::from(USAGE),
         _ => ExitCode::FAILURE,
     }
 }
@@ -104,7 +104,7 @@ fn command() -> clap::Command {
 }
 
 /// Goes on with the settings of the installed service if no database is named.
-fn with_settings(config: &Config, installed: &Installed) -> Result<(), Error> {
+fn with_settings(config: &Config, installed: &Installed) -> Result<(), CommandError> {
     if config.database_url.is_empty() {
         settings_file::run_again_with(&installed.settings)?;
     }
@@ -139,8 +139,8 @@ fn explain(error: &clap::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-fn serve(config: Config) -> Result<(), Error> {
-    let _log = events::start_log().map_err(|error| Error::System(format!("log: {error}")))?;
+fn serve(config: Config) -> Result<(), CommandError> {
+    let _log = events::start_log().map_err(|error| StartError::System("log", error))?;
     for warning in environment::warnings() {
         log::warn!("{warning}");
     }
@@ -148,8 +148,7 @@ fn serve(config: Config) -> Result<(), Error> {
     let (limits, proxies) = (config.limits.clone(), config.trusted_proxies.clone());
     let socket = process::bind(config.listen)?;
     let address = socket.local_addr().unwrap_or(config.listen);
-    let stop =
-        process::stop_signal().map_err(|error| Error::System(format!("signals: {error}")))?;
+    let stop = process::stop_signal().map_err(|error| StartError::System("signals", error))?;
     if let Err(cause) = process::raise_open_files_limit(&limits) {
         log::warn!("{cause}");
     }
@@ -158,13 +157,13 @@ fn serve(config: Config) -> Result<(), Error> {
     let starting =
         if process::is_service() { Starting::begin(config)? } else { App::new(config)?.into() };
     log::info!("serving on http://{address}");
-    process::notify_ready().map_err(|error| Error::System(format!("NOTIFY_SOCKET: {error}")))?;
+    process::notify_ready().map_err(|error| StartError::System("NOTIFY_SOCKET", error))?;
     let app = starting.clone();
     listener::serve(socket, limits, proxies, &stop, move |request| app.handle(request))
-        .map_err(|error| Error::System(format!("listening: {error}")))?;
+        .map_err(|error| StartError::System("listening", error))?;
     if starting.is_ready() {
         Ok(())
     } else {
-        Err(Error::Refused("told to stop before the database answered".to_owned()))
+        Err(CommandError::Refused("told to stop before the database answered".to_owned()))
     }
 }

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
 use crate::config::Limits;
-use crate::error::Error;
+use crate::error::StartError;
 
 /// Open files beside those of the connections: database, log, members' files.
 const OTHER_FILES: u64 = 64;
@@ -23,9 +23,9 @@ const BACKLOG: i32 = 4096;
 /// across a restart, so no connection is lost.
 ///
 /// # Errors
-/// [`Error::Setting`] if the address is taken or is not this machine's, or if systemd passed anything
+/// [`StartError::Setting`] if the address is taken or is not this machine's, or if systemd passed anything
 /// but a TCP socket.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+pub fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     let socket = match ListenFd::from_env().take_tcp_listener(0) {
         Ok(Some(held)) => Ok(held),
         Ok(None) => TcpListener::bind(address),
@@ -35,7 +35,8 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(socket)
     });
-    listening.map_err(|error| Error::Setting("DOORWARD_LISTEN", cannot_listen(address, &error)))
+    listening
+        .map_err(|error| StartError::Setting("DOORWARD_LISTEN", cannot_listen(address, &error)))
 }
 
 /// Why nobody can listen on an address, and what to do about it.

@@ -1,6 +1,7 @@
 //! The start of the application, which need not wait for its database: until that answers, visitors
 //! get a 503 page at once instead of a connection that says nothing.
 
+use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -10,7 +11,7 @@ use rouille::{Request, Response};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::StartError;
 use crate::http::headers;
 
 /// How long a start waits for the database before it tells visitors that it is away.
@@ -38,7 +39,7 @@ impl Starting {
     ///
     /// # Errors
     /// What waiting would not mend: as [`App::new`], but for a database that is away.
-    pub fn begin(config: Config) -> Result<Starting, Error> {
+    pub fn begin(config: Config) -> Result<Starting, StartError> {
         let starting = Starting(Arc::default());
         let (outcome, first) = mpsc::channel();
         let tries = starting.clone();
@@ -47,7 +48,7 @@ impl Starting {
             Ok(outcome) => outcome.map(|()| starting),
             Err(RecvTimeoutError::Timeout) => Ok(starting),
             Err(RecvTimeoutError::Disconnected) => {
-                Err(Error::System("the start panicked".to_owned()))
+                Err(StartError::System("start", io::Error::other("a thread panicked")))
             }
         }
     }
@@ -70,7 +71,7 @@ impl Starting {
 
     /// Tells the outcome while somebody waits for it. Later, what is wrong goes to the log, once for
     /// each cause.
-    fn try_until_ready(&self, config: &Config, outcome: &Sender<Result<(), Error>>) {
+    fn try_until_ready(&self, config: &Config, outcome: &Sender<Result<(), StartError>>) {
         let mut known = String::new();
         loop {
             let error = match App::new(config.clone()) {
@@ -84,7 +85,8 @@ impl Starting {
                 Err(error) => error,
             };
             let line = error.to_string();
-            if !error.is_outage() && outcome.send(Err(error)).is_ok() {
+            let is_final = !matches!(error, StartError::Database(_));
+            if is_final && outcome.send(Err(error)).is_ok() {
                 return;
             }
             if line != known {

@@ -10,7 +10,7 @@ use super::passwords::{Password, PasswordHash, Passwords};
 use super::throttle::Throttle;
 use super::users::{self, User};
 use crate::database::Database;
-use crate::error::Error;
+use crate::error::{Error, StartError};
 use crate::events::event;
 
 /// Whoever is right, with the hash that the password matched. `None` if either half is wrong.
@@ -30,7 +30,7 @@ impl Authentication {
     ///
     /// # Errors
     /// As [`Passwords::new`].
-    pub fn new(database: Arc<Database>, cost: u32) -> Result<Authentication, Error> {
+    pub fn new(database: Arc<Database>, cost: u32) -> Result<Authentication, StartError> {
         let (passwords, throttle) = (Passwords::new(cost)?, Throttle::new());
         Ok(Authentication { passwords, throttle, database })
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bcrypt::{non_truncating_hash, non_truncating_verify};
 use zxcvbn::{Score, zxcvbn};
 
-use crate::error::Error;
+use crate::error::{Error, StartError};
 use crate::line::{Line, Patience};
 use crate::network::network;
 
@@ -119,8 +119,8 @@ impl Passwords {
     /// Starts the threads, one a core.
     ///
     /// # Errors
-    /// [`Error::System`] if a thread cannot be started.
-    pub fn new(cost: u32) -> Result<Passwords, Error> {
+    /// [`StartError::System`] if a thread cannot be started.
+    pub fn new(cost: u32) -> Result<Passwords, StartError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Ok(Passwords { cost, line: Line::new("turn to hash a password", cores)? })
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use postgres::Client;
 use postgres::error::SqlState;
 
+use super::CommandError;
 use super::users::print;
 use crate::accounts::passwords::Password;
 use crate::config::Config;
@@ -39,8 +40,8 @@ const MAX_HASH_TIME: Duration = Duration::from_millis(1_500);
 /// Tells every fact.
 ///
 /// # Errors
-/// [`Error::Refused`] if anything is ✗.
-pub fn run(config: &Config) -> Result<(), Error> {
+/// [`CommandError::Refused`] if anything is ✗.
+pub fn run(config: &Config) -> Result<(), CommandError> {
     let mut facts = vec![("settings", settings(config))];
     facts.extend(database(&config.database_url).unwrap_or_else(|error| {
         let cause = error.to_string().trim_start_matches("database: ").to_owned();
@@ -62,7 +63,10 @@ pub fn run(config: &Config) -> Result<(), Error> {
     }
     match facts.iter().filter(|(_, fact)| fact.is_err()).count() {
         0 => Ok(()),
-        n => Err(Error::Refused(format!("{n} of {} facts are not as they should be", facts.len()))),
+        n => Err(CommandError::Refused(format!(
+            "{n} of {} facts are not as they should be",
+            facts.len()
+        ))),
     }
 }
 
@@ -75,17 +79,20 @@ fn settings(config: &Config) -> Fact {
 }
 
 /// Four facts of a database that answers.
-fn database(url: &str) -> Result<Vec<(&'static str, Fact)>, Error> {
+fn database(url: &str) -> Result<Vec<(&'static str, Fact)>, CommandError> {
     let target = Target::parse(url)?;
     let begun = Instant::now();
     let mut client = target.connect()?;
     let connect = begun.elapsed().as_millis();
     let begun = Instant::now();
-    client.simple_query("")?;
+    client.simple_query("").map_err(Error::from)?;
     let answer = begun.elapsed().as_micros();
     Ok(vec![
         ("database", Ok(format!("connects in {connect} ms, answers in {answer} µs"))),
-        ("PostgreSQL", version(client.query_one("SHOW server_version", &[])?.get(0))),
+        (
+            "PostgreSQL",
+            version(client.query_one("SHOW server_version", &[]).map_err(Error::from)?.get(0)),
+        ),
         ("migrations", schema(&mut client)?),
         ("TLS", tls(&target)),
     ])

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::error::Error;
+use crate::error::StartError;
 
 /// Where the package and `make install` put the settings.
 pub const INSTALLED: &str = "/etc/doorward.env";
@@ -30,14 +30,14 @@ enum Place {
 /// installed.
 ///
 /// # Errors
-/// [`Error::Setting`] if the file cannot be read or names no database.
-pub fn run_again_with(file: &Path) -> Result<(), Error> {
+/// [`StartError::Setting`] if the file cannot be read or names no database.
+pub fn run_again_with(file: &Path) -> Result<(), StartError> {
     let is_unset = |name: &str| env::var_os(name).is_none_or(|value| value.is_empty());
     if !is_unset("DATABASE_URL") {
         return Ok(()); // an empty flag hides it
     }
     let shown = file.display();
-    let wrong = |cause| Err(Error::Setting("DATABASE_URL", format!("not set, and {cause}")));
+    let wrong = |cause| Err(StartError::Setting("DATABASE_URL", format!("not set, and {cause}")));
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound && file == Path::new(INSTALLED) => {
@@ -60,7 +60,7 @@ pub fn run_again_with(file: &Path) -> Result<(), Error> {
     if let Some((uid, gid)) = user {
         again.uid(uid).gid(gid);
     }
-    Err(Error::System(format!("cannot start again with {shown}: {}", again.exec())))
+    Err(StartError::System("settings", again.exec()))
 }
 
 /// What was typed, for a message.

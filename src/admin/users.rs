@@ -10,6 +10,7 @@ use clap::Subcommand;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
+use super::CommandError;
 use crate::accounts::passwords::{NOT_CONFIRMED, Password, PasswordHash};
 use crate::accounts::users::{self, NewUser, User};
 use crate::config::Config;
@@ -68,8 +69,8 @@ pub enum UserCommand {
 /// Runs a command.
 ///
 /// # Errors
-/// [`Error::Refused`] if it cannot be done, [`Error::Database`] without a database.
-pub fn run(command: &UserCommand, config: &Config) -> Result<(), Error> {
+/// [`CommandError::Refused`] if it cannot be done, [`StartError::Database`](crate::StartError::Database) without a database.
+pub fn run(command: &UserCommand, config: &Config) -> Result<(), CommandError> {
     match command {
         UserCommand::Add { email, first_name, last_name, generate } => {
             let [first_name, last_name, email] = [first_name, last_name, email].map(|v| v.trim());
@@ -82,20 +83,20 @@ pub fn run(command: &UserCommand, config: &Config) -> Result<(), Error> {
     }
 }
 
-fn add(config: &Config, new: NewUser, generate: bool) -> Result<(), Error> {
+fn add(config: &Config, new: NewUser, generate: bool) -> Result<(), CommandError> {
     if let Some((field, problem)) = new.problems().first() {
-        return Err(Error::Refused(format!("{}: {problem}", field.replace('_', " "))));
+        return Err(CommandError::Refused(format!("{}: {problem}", field.replace('_', " "))));
     }
     let database = Database::connect(&config.database_url)?;
     let (hash, made_up) = choose_password(generate, new.known(), config.bcrypt_cost)?;
     if users::add(&database, new, &hash)?.is_none() {
-        return Err(Error::Refused(format!("{} has an account already", new.email)));
+        return Err(CommandError::Refused(format!("{} has an account already", new.email)));
     }
     eprintln!("doorward: added {}", new.email);
     print(&made_up)
 }
 
-fn list(config: &Config) -> Result<(), Error> {
+fn list(config: &Config) -> Result<(), CommandError> {
     let users = users::list(&Database::connect(&config.database_url)?)?;
     let users = users.into_iter().map(|(user, since)| {
         let since = humantime::format_rfc3339_seconds(since).to_string();
@@ -116,26 +117,28 @@ fn list(config: &Config) -> Result<(), Error> {
     print(&rows.iter().map(line).collect::<String>())
 }
 
-fn set_password(config: &Config, email: &str, generate: bool) -> Result<(), Error> {
+fn set_password(config: &Config, email: &str, generate: bool) -> Result<(), CommandError> {
     let (database, user, old) = find(config, email)?;
     let (new, made_up) = choose_password(generate, user.known(), config.bcrypt_cost)?;
     let sessions = Sessions::new(Arc::new(database), config);
     let ended = sessions.change_password(user.uid, &old, &new)?.ok_or_else(|| {
-        Error::Refused(format!("{} has another password since you began", user.email))
+        CommandError::Refused(format!("{} has another password since you began", user.email))
     })?;
     eprintln!("doorward: changed the password of {}, sessions ended: {ended}", user.email);
     print(&made_up)
 }
 
-fn remove(config: &Config, email: &str, sure: bool) -> Result<(), Error> {
+fn remove(config: &Config, email: &str, sure: bool) -> Result<(), CommandError> {
     let (database, user, _) = find(config, email)?;
     if !sure {
         if !io::stdin().is_terminal() {
-            return Err(Error::Refused("there is no terminal to ask on: add --yes".to_owned()));
+            return Err(CommandError::Refused(
+                "there is no terminal to ask on: add --yes".to_owned(),
+            ));
         }
         eprint!("Delete {} ({}) for good? [y/N] ", user.email, user.full_name());
         if !matches!(read_line()?.trim(), "y" | "Y" | "yes") {
-            return Err(Error::Refused("nothing was deleted".to_owned()));
+            return Err(CommandError::Refused("nothing was deleted".to_owned()));
         }
     }
     if !users::remove(&database, user.uid)? {
@@ -145,7 +148,7 @@ fn remove(config: &Config, email: &str, sure: bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn log_out(config: &Config, email: &str) -> Result<(), Error> {
+fn log_out(config: &Config, email: &str) -> Result<(), CommandError> {
     let (database, user, _) = find(config, email)?;
     let ended = Sessions::new(Arc::new(database), config).end(user.uid, Which::All)?;
     eprintln!("doorward: sessions ended: {ended}");
@@ -153,15 +156,17 @@ fn log_out(config: &Config, email: &str) -> Result<(), Error> {
 }
 
 /// Who has that email, the hash of the password, and the database they are in.
-fn find(config: &Config, email: &str) -> Result<(Database, User, PasswordHash), Error> {
+fn find(config: &Config, email: &str) -> Result<(Database, User, PasswordHash), CommandError> {
     let database = Database::connect(&config.database_url)?;
     let (user, hash) = users::find(&database, email.trim())?.ok_or_else(|| nobody(email))?;
     Ok((database, user, hash))
 }
 
-fn nobody(email: &str) -> Error {
+fn nobody(email: &str) -> CommandError {
     let email = email.trim();
-    Error::Refused(format!("no user has the email {email:?}; `doorward user list` shows them"))
+    CommandError::Refused(format!(
+        "no user has the email {email:?}; `doorward user list` shows them"
+    ))
 }
 
 /// The hash of a new password, and the line to print if the password was made up here.
@@ -169,30 +174,30 @@ fn choose_password(
     generate: bool,
     known: [&str; 3],
     cost: u32,
-) -> Result<(PasswordHash, String), Error> {
+) -> Result<(PasswordHash, String), CommandError> {
     let text = if generate { random_password()? } else { ask_password()? };
     let password = Password::typed(&text);
     if let Some(weakness) = password.weakness(known) {
-        return Err(Error::Refused(format!("password: {weakness}")));
+        return Err(CommandError::Refused(format!("password: {weakness}")));
     }
     Ok((password.hash(cost)?, if generate { text + "\n" } else { String::new() }))
 }
 
 /// Asks twice, with nothing in between: what is typed ahead of the second question would be shown.
-fn ask_password() -> Result<String, Error> {
+fn ask_password() -> Result<String, CommandError> {
     if !io::stdin().is_terminal() {
         return read_line();
     }
-    let broken = |error| Error::System(format!("terminal: {error}"));
+    let broken = |error| CommandError::Stream("terminal", error);
     let password = rpassword::prompt_password("Password: ").map_err(broken)?;
     if rpassword::prompt_password("The same again: ").map_err(broken)? != password {
-        return Err(Error::Refused(NOT_CONFIRMED.to_owned()));
+        return Err(CommandError::Refused(NOT_CONFIRMED.to_owned()));
     }
     Ok(password)
 }
 
 /// Four groups of five letters and digits: 100 random bits.
-fn random_password() -> Result<String, Error> {
+fn random_password() -> Result<String, CommandError> {
     let mut bytes = [0; 20];
     SysRng.try_fill_bytes(&mut bytes).map_err(|error| Error::System(error.to_string()))?;
     let letters = bytes.map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
@@ -200,19 +205,19 @@ fn random_password() -> Result<String, Error> {
 }
 
 /// A line of standard input, without its end.
-fn read_line() -> Result<String, Error> {
+fn read_line() -> Result<String, CommandError> {
     let mut line = String::new();
     let read = io::stdin().lock().take(MAX_LINE_BYTES).read_line(&mut line);
-    read.map_err(|error| Error::System(format!("standard input: {error}")))?;
+    read.map_err(|error| CommandError::Stream("standard input", error))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Prints to standard output. A reader who has seen enough is no error.
-pub(crate) fn print(text: &str) -> Result<(), Error> {
+pub(crate) fn print(text: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::System(format!("standard output: {error}")))
+            Err(CommandError::Stream("standard output", error))
         }
         _ => Ok(()),
     }

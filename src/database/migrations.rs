@@ -13,7 +13,7 @@ use refinery::Target;
 
 use self::embedded::migrations;
 use crate::accounts::email;
-use crate::error::{Error, one_line};
+use crate::error::{StartError, is_outage, one_line};
 
 mod embedded {
     refinery::embed_migrations!("sql");
@@ -46,16 +46,16 @@ const MET_ANOTHER: [SqlState; 7] = [
 /// Runs what is still to come.
 ///
 /// # Errors
-/// [`Error::Setting`] if two accounts have one email; [`Error::Database`] for all else.
-pub fn run(client: &mut Client) -> Result<(), Error> {
+/// [`StartError::Setting`] if two accounts have one email, or if the tables cannot be made or are newer
+/// than this program; [`StartError::Database`] if the database cannot answer now.
+pub fn run(client: &mut Client) -> Result<(), StartError> {
     let mut tries = 1;
     loop {
         match migrate(client) {
             Ok(()) => return Ok(()),
             Err(cause) if tries < TRIES && has_met_another(&*cause) => thread::sleep(PAUSE),
             Err(cause) => {
-                let own = cause.downcast::<Error>().map(|own| *own);
-                return Err(own.unwrap_or_else(|cause| Error::Database(one_line(&*cause))));
+                return Err(final_error(cause));
             }
         }
         tries += 1;
@@ -94,7 +94,7 @@ fn fold_emails(client: &mut Client) -> Result<(), Cause> {
     let mut owners = HashMap::new();
     for (uid, typed) in &accounts {
         if let Some((other, same)) = owners.insert(email::fold(typed), (uid, typed)) {
-            return Err(Error::Setting("users", format!(
+            return Err(StartError::Setting("users", format!(
                 "{same} (uid {other}) and {typed} (uid {uid}) have become one email: delete one in psql with \
                  DELETE FROM users WHERE uid = {uid}, or change its email, and start again"
             )).into());
@@ -108,8 +108,24 @@ fn fold_emails(client: &mut Client) -> Result<(), Cause> {
     Ok(transaction.commit()?)
 }
 
+/// What ends the start. Only a database that cannot answer now is worth another try.
+fn final_error(cause: Cause) -> StartError {
+    let is_away = database_error(&*cause).is_some_and(|error| error.code().is_none_or(is_outage));
+    match cause.downcast::<StartError>() {
+        Ok(own) => *own,
+        Err(cause) if is_away => StartError::Database(one_line(&*cause)),
+        Err(cause) => {
+            StartError::Setting("DATABASE_URL", format!("its tables: {}", one_line(&*cause)))
+        }
+    }
+}
+
 fn has_met_another(cause: &(dyn StdError + 'static)) -> bool {
-    iter::successors(Some(cause), |&cause| cause.source())
-        .filter_map(|cause| cause.downcast_ref::<postgres::Error>()?.code())
-        .any(|code| MET_ANOTHER.contains(code))
+    let code = database_error(cause).and_then(postgres::Error::code);
+    code.is_some_and(|code| MET_ANOTHER.contains(code))
+}
+
+/// What the client says, which libraries wrap.
+fn database_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a postgres::Error> {
+    iter::successors(Some(cause), |&cause| cause.source()).find_map(|cause| cause.downcast_ref())
 }

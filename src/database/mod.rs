@@ -18,7 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use self::outage::Outage;
 pub use self::tls::Verify;
 pub use self::url::{Target, is_this_machine};
-use crate::error::{Error, one_line};
+use crate::error::{Error, StartError, one_line};
 use crate::line::{Line, Patience};
 
 pub(crate) mod migrations;
@@ -69,9 +69,9 @@ impl Database {
     /// Connects, and brings the schema up to date.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `url` is no connection string; [`Error::Database`] if no server
+    /// [`StartError::Setting`] if `url` is no connection string; [`StartError::Database`] if no server
     /// answers there or the schema cannot be made.
-    pub fn connect(url: &str) -> Result<Database, Error> {
+    pub fn connect(url: &str) -> Result<Database, StartError> {
         let target = Target::parse(url)?;
         migrations::run(&mut target.connect()?)?;
         let outage = Outage::new(target.place());

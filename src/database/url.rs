@@ -12,7 +12,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PATIENCE;
 use super::tls::{self, Verify};
-use crate::error::{Error, is_outage, one_line};
+use crate::error::{StartError, is_outage, one_line};
 
 /// A parameter of a connection string: as it stands there, its key, and its value.
 type Parameter<'a> = (&'a str, String, String);
@@ -34,9 +34,9 @@ impl Target {
     /// The database that a connection string names.
     ///
     /// # Errors
-    /// [`Error::Setting`] if it is no connection string, or names certificates that cannot be read.
-    pub fn parse(url: &str) -> Result<Target, Error> {
-        let wrong = |cause| Error::Setting("DATABASE_URL", cause);
+    /// [`StartError::Setting`] if it is no connection string, or names certificates that cannot be read.
+    pub fn parse(url: &str) -> Result<Target, StartError> {
+        let wrong = |cause| StartError::Setting("DATABASE_URL", cause);
         if let Some(cause) = misunderstanding(url) {
             return Err(wrong(cause));
         }
@@ -72,10 +72,10 @@ impl Target {
     /// A connection.
     ///
     /// # Errors
-    /// [`Error::Database`] if no server answers there, or not the one that is wanted;
-    /// [`Error::Setting`] if one answers that refuses the role, the password or the database, or whose
+    /// [`StartError::Database`] if no server answers there, or not the one that is wanted;
+    /// [`StartError::Setting`] if one answers that refuses the role, the password or the database, or whose
     /// certificate cannot be verified.
-    pub fn connect(&self) -> Result<Client, Error> {
+    pub fn connect(&self) -> Result<Client, StartError> {
         self.config.connect(self.tls.clone()).map_err(|error| {
             let (cause, place) = (one_line(&error), self.place());
             let advice = if cause.contains("Peer authentication failed") {
@@ -85,9 +85,9 @@ impl Target {
             };
             let is_refused = error.code().is_some_and(|code| !is_outage(code));
             if is_refused || !advice.is_empty() {
-                return Error::Setting("DATABASE_URL", format!("{place}: {cause}{advice}"));
+                return StartError::Setting("DATABASE_URL", format!("{place}: {cause}{advice}"));
             }
-            Error::Database(format!("DATABASE_URL: {place}: {cause}"))
+            StartError::Database(format!("DATABASE_URL: {place}: {cause}"))
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use doorward::{App, Error};
+use doorward::{App, StartError};
 
 use crate::browser::Browser;
 use crate::site::{Database, PASSWORD, Site, config, handler, log_in, register};
@@ -93,7 +93,7 @@ fn two_accounts_that_have_become_one_are_named_and_nothing_is_lost() {
     site.sql().batch_execute(other).expect("two accounts, as this locale sees it");
 
     let error = App::new(config(&site.url)).err().expect("an error");
-    assert!(matches!(error, Error::Setting(..)), "{error}");
+    assert!(matches!(error, StartError::Setting(..)), "{error}");
     let line = error.to_string();
     for part in ["ÉVA@example.org (uid 1)", "éva@example.org (uid 2)", "DELETE FROM users"] {
         assert!(line.contains(part) && !line.contains('\n'), "{part}: {line}");

@@ -1,9 +1,9 @@
 //! What happens when something breaks.
 
-use doorward::{App, Config, Error};
+use doorward::{App, Config, StartError};
 
 use crate::browser::Browser;
-use crate::site::{PASSWORD, Site, handler, log_in, register};
+use crate::site::{PASSWORD, Site, config, handler, log_in, register};
 
 #[test]
 fn asvs_16_5_2_and_16_5_3_a_lost_database_is_a_503_page_and_service_returns_with_it() {
@@ -64,8 +64,19 @@ fn no_database_at_the_start_is_an_error_that_names_the_setting() {
         ("host=/nowhere", false),
     ] {
         let error = App::new(Config::new(url)).err().expect("an error");
-        assert_eq!(matches!(error, Error::Setting(..)), is_setting, "{error}");
+        assert_eq!(matches!(error, StartError::Setting(..)), is_setting, "{error}");
         let line = error.to_string();
         assert!(line.contains("DATABASE_URL") && !line.contains('\n'), "{line}");
     }
+}
+
+#[test]
+fn a_database_of_a_newer_program_ends_the_start_and_is_not_waited_for() {
+    let site = Site::new();
+    let newer =
+        "INSERT INTO refinery_schema_history VALUES (1000, 'newer', '2026-01-01T00:00:00Z', '0')";
+    site.sql().batch_execute(newer).unwrap();
+    let error = App::new(config(&site.url)).err().expect("an error");
+    assert!(matches!(error, StartError::Setting(..)), "{error}");
+    assert!(error.to_string().starts_with("DATABASE_URL: its tables: "), "{error}");
 }

@@ -177,8 +177,16 @@ fn nginx_starts_at_each_step_and_shows_certbots_proof_at_all_times() {
     }
     let visitor = Visitor::new(https);
     assert!(visitor.ask(MEMBERS, "/", &[]).body.contains("Hello, Anonymous!"));
-    until(|| visitor.ask(WIKI, "/page", &[]).status == 303);
-    assert_eq!(target(&visitor.ask(WIKI, "/page", &[]), WIKI, https), "/login?next=%2Fpage");
+    // A process with the old files may answer once more.
+    let mut answer = visitor.ask(WIKI, "/page", &[]);
+    until(|| {
+        let is_led = answer.status == 303;
+        if !is_led {
+            answer = visitor.ask(WIKI, "/page", &[]);
+        }
+        is_led
+    });
+    assert_eq!(target(&answer, WIKI, https), "/login?next=%2Fpage");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use doorward::database::Target;
-use doorward::{App, Config, Error};
+use doorward::{App, Config, StartError};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use postgres::config::SslMode;
 use postgres::{Client, NoTls};
@@ -122,7 +122,7 @@ impl Server {
         const SQL: &str = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
             WHERE application_name = 'doorward' ORDER BY backend_start DESC LIMIT 1";
         let app = App::new(Config::new(url)).map_err(|error| {
-            assert!(matches!(error, Error::Setting(..) | Error::Database(_)), "{error}");
+            assert!(matches!(error, StartError::Setting(..) | StartError::Database(_)), "{error}");
             let line = error.to_string();
             assert!(line.contains("DATABASE_URL: ") && !line.contains('\n'), "{line}");
             line
