@@ -13,8 +13,7 @@ run: cargo ## builds the server and runs it on http://127.0.0.1:8080
 
 test: cargo ## runs the tests on a throw-away PostgreSQL
 	@sql/cluster need $(BUILD) postgresql nginx caddy curl openssl kill:procps systemd-analyze:systemd \
-		fail2ban-regex:fail2ban fail2ban-client:fail2ban \
-		/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so:libnginx-mod-http-headers-more-filter
+		fail2ban-regex:fail2ban fail2ban-client:fail2ban
 	@exec sql/cluster try cargo test
 
 browser-test: browser ## runs the tests that drive a real Chromium, installing it if it is missing
@@ -30,7 +29,6 @@ screenshots: browser ## makes the pictures in tests/screenshots again
 firewall-test: cargo ## as root: lets the real fail2ban keep a guesser out of a network of its own
 	@sql/cluster need $(BUILD) postgresql nginx curl nft:nftables ip:iproute2 \
 		fail2ban-server:fail2ban fail2ban-client:fail2ban fail2ban-regex:fail2ban \
-		/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so:libnginx-mod-http-headers-more-filter \
 		/usr/lib/python3/dist-packages/systemd/__init__.py:python3-systemd \
 		/usr/lib/systemd/systemd-journal-remote:systemd-journal-remote
 	@exec sql/cluster try cargo test --test it -- --ignored firewall

@@ -110,8 +110,7 @@ pub fn nginx_conf(folder: &Folder, home: &str) -> String {
     let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {};", folder.path(kind)));
     let main = format!(
-        "load_module /usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so;
-         daemon off; master_process off; pid {}; error_log stderr warn;
+        "daemon off; master_process off; pid {}; error_log stderr warn;
          events {{}}
          http {{ access_log off; {} include conf.d/*.conf; }}",
         folder.path("pid"),

@@ -124,6 +124,27 @@ fn the_wiki_learns_who_it_is_from_the_door_alone() {
 }
 
 #[test]
+fn the_wiki_gets_the_headers_that_every_site_needs() {
+    for door in Door::both() {
+        let own = [
+            "Accept-Language: nl",
+            "Content-Type: text/x-wiki",
+            "X-CSRF-Token: 7",
+            "Range: bytes=0-",
+        ];
+        let sent: Vec<_> = own.iter().map(|header| format!("-H{header}")).collect();
+        let sent: Vec<_> = sent.iter().map(String::as_str).collect();
+        let answer = door.ada().ask(WIKI, "/", &[&["-d", "a page"], &sent[..]].concat());
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        let seen = answer.body.to_ascii_lowercase();
+        for header in own {
+            assert!(seen.contains(&header.to_ascii_lowercase()), "{header}: {}", answer.body);
+        }
+        assert!(seen.contains("content-length: 6"), "{}", answer.body);
+    }
+}
+
+#[test]
 fn no_visitor_can_forge_the_way_back_from_the_login() {
     for door in Door::both() {
         for name in ["X-Original-URI", "X-Original-URL", "X-Forwarded-Uri", "x-original_uri"] {
