@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -77,17 +77,21 @@ impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
         patience: Patience,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let (reply, result) = channel();
-        // A panic ends the job and not its thread, of which there are few.
-        let work = Box::new(move || drop(reply.send(catch_unwind(AssertUnwindSafe(work)))));
+        let result = Arc::new(Mutex::new(None));
+        let filled = Arc::clone(&result);
+        let (finish, finished) = channel::<()>();
+        let work = Box::new(move || {
+            // A panic ends the job and not its thread, of which there are few.
+            *filled.lock() = Some(catch_unwind(AssertUnwindSafe(work)));
+            drop(finish);
+        });
         self.shared.push(key, Job { deadline: Instant::now() + patience.begin, work });
-        match result.recv_timeout(patience.end) {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(_)) => Err(Error::System(format!("a {} panicked", self.name))),
-            // A job that is dropped before it begins drops its end of the channel, too.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                Err(Error::Busy(self.name))
-            }
+        // Nothing is ever sent. The channel closes when the job is done, or dropped before it begins.
+        let _ = finished.recv_timeout(patience.end);
+        match result.lock().take() {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(_)) => Err(Error::System(format!("a {} panicked", self.name))),
+            None => Err(Error::Busy(self.name)),
         }
     }
 }
