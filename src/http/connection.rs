@@ -1,7 +1,8 @@
-//! Connections: what each is doing, and which of them has to go when there are too many.
+//! Connections: what each is doing, and which one is closed when there are too many.
 //!
-//! Whoever makes the server wait can be ended: who is idle, who has sent a part of a request, and who
-//! takes nothing of an answer. Who waits for the server is never ended.
+//! The server closes only connections whose client makes it wait: idle ones, those with an incomplete
+//! request, and those that do not read their response. It never closes one whose client waits for the
+//! server.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -14,14 +15,15 @@ use parking_lot::Mutex;
 
 use crate::network::network;
 
-/// Connections that wait for less are not ended by their age: a request may be on its way.
+/// A connection that has waited for less than this is not chosen for its age: its request may be on
+/// the way.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// One client's connection.
 pub struct Connection {
     pub stream: TcpStream,
     pub peer: SocketAddr,
-    /// Whether it comes from a trusted proxy, which brings many visitors.
+    /// Whether it comes from a trusted proxy. Such a connection carries many visitors' requests.
     pub is_trusted: bool,
     phase: Mutex<Phase>,
 }
@@ -29,26 +31,27 @@ pub struct Connection {
 /// What a connection is doing.
 #[derive(Clone, Copy)]
 pub enum Phase {
-    /// No byte of the next request has come, since the connection or its last answer.
+    /// No byte of the next request has arrived since this moment: the start of the connection, or the
+    /// end of its last response.
     Idle(Instant),
-    /// A request is on its way, since its first byte. Further bytes do not count: who sends one now
-    /// and then would outlast all others.
+    /// The first byte of a request arrived at this moment. Later bytes do not renew it; otherwise a
+    /// client that sends one byte now and then would outlast all others.
     Receiving(Instant),
-    /// The server has the whole request, and no answer yet.
+    /// The server has the whole request, and prepares the response.
     Answering,
-    /// The client was last seen to take something of its answer at this moment.
+    /// The server sends the response; the client last read some of it at this moment.
     Sending(Instant),
-    /// Ended to make room. Its thread stops as soon as it notices.
+    /// Closed to make room. Its thread stops as soon as it notices.
     Ended,
 }
 
 impl Connection {
-    /// A connection that was just accepted.
+    /// A newly accepted connection.
     pub fn new(stream: TcpStream, peer: SocketAddr, is_trusted: bool) -> Connection {
         Connection { stream, peer, is_trusted, phase: Mutex::new(Phase::Idle(Instant::now())) }
     }
 
-    /// Goes on to a phase, unless the connection was ended.
+    /// Changes the phase, unless the connection was ended.
     pub fn enter(&self, phase: Phase) {
         let mut current = self.phase.lock();
         if !matches!(*current, Phase::Ended) {
@@ -56,12 +59,12 @@ impl Connection {
         }
     }
 
-    /// Whether it was ended to make room, so that this answer is its last.
+    /// Whether it was ended to make room. Then the current response is its last.
     pub fn is_ended(&self) -> bool {
         matches!(*self.phase.lock(), Phase::Ended)
     }
 
-    /// Since when it waits for its client; `None` if its client waits for the server.
+    /// Since when the server waits for this client; `None` if the client waits for the server.
     fn waits_since(&self) -> Option<Instant> {
         match *self.phase.lock() {
             Phase::Idle(since) | Phase::Receiving(since) | Phase::Sending(since) => Some(since),
@@ -69,8 +72,8 @@ impl Connection {
         }
     }
 
-    /// Ends it if it still waits for its client, and wakes up its thread. A request that has arrived
-    /// by now is still answered.
+    /// Ends the connection if the server still waits for its client, and wakes its thread. A request
+    /// that has fully arrived is still answered. Returns whether it was ended.
     fn end(&self) -> bool {
         let mut phase = self.phase.lock();
         let how = match *phase {
@@ -83,7 +86,7 @@ impl Connection {
         true
     }
 
-    /// Ends it if it has waited for the next request for a while.
+    /// Ends the connection if it has been idle for at least [`GRACE`].
     pub fn end_if_idle(&self) {
         let mut phase = self.phase.lock();
         if matches!(*phase, Phase::Idle(since) if since.elapsed() >= GRACE) {
@@ -93,10 +96,10 @@ impl Connection {
     }
 }
 
-/// What tells connections apart. The network is part of it so that counting need not look at them.
+/// Identifies a connection. It contains the network, so that counting needs only the keys.
 type Key = (RawFd, IpAddr);
 
-/// All connections that have a place.
+/// All connections that the server has admitted.
 #[derive(Default)]
 pub struct Connections(HashMap<Key, Arc<Connection>>);
 
@@ -109,8 +112,8 @@ impl Connections {
         self.0.values().map(AsRef::as_ref)
     }
 
-    /// How many are of the same network as this one.
-    pub fn count_alike(&self, connection: &Connection) -> usize {
+    /// How many come from the same network as this one.
+    pub fn count_in_network_of(&self, connection: &Connection) -> usize {
         let network = network(connection.peer.ip());
         self.0.keys().filter(|key| key.1 == network).count()
     }
@@ -123,7 +126,8 @@ impl Connections {
         self.0.remove(&key(connection));
     }
 
-    /// Ends the connection that has waited for its client for longest, if there is one to end.
+    /// Ends the connection whose client has made the server wait longest, if that is at least
+    /// [`GRACE`].
     pub fn end_longest_waiting(&mut self) {
         let longest = self.waiting().min();
         if let Some((_, key)) = longest.filter(|(since, _)| since.elapsed() >= GRACE) {
@@ -131,9 +135,9 @@ impl Connections {
         }
     }
 
-    /// Ends a connection of the network that has most of them, if that has more than the newcomer's:
-    /// a few networks that connect again and again keep nobody else out. Trusted proxies are
-    /// excepted.
+    /// Ends a connection of the network that has the most, if that is more than the newcomer's network
+    /// would have. So a few networks that keep reconnecting cannot keep others out. Connections of
+    /// trusted proxies are not counted.
     pub fn end_one_of_the_largest_network(&mut self, newcomer: &Connection) {
         let mut sizes = HashMap::<IpAddr, usize>::new();
         for (key, _) in self.0.iter().filter(|(_, one)| !one.is_trusted) {
@@ -147,12 +151,13 @@ impl Connections {
         }
     }
 
-    /// Those that wait for their client, each with the moment since when.
+    /// The connections whose client makes the server wait, each with the moment when that began.
     fn waiting(&self) -> impl Iterator<Item = (Instant, Key)> {
         self.0.iter().filter_map(|(key, one)| Some((one.waits_since()?, *key)))
     }
 
-    /// Its place is free at once. Its file number is not, as its thread still holds it.
+    /// Ends a connection and stops counting it at once. Its file descriptor stays open until its
+    /// thread ends.
     fn end(&mut self, key: Key) {
         if self.0.get(&key).is_some_and(|connection| connection.end()) {
             self.0.remove(&key);
@@ -170,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection that says it comes from there.
+    /// A connection with that peer address.
     fn from(ip: &str, is_trusted: bool) -> Arc<Connection> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -184,9 +189,9 @@ mod tests {
         for ip in ["2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1", "192.0.2.1"] {
             all.insert(&from(ip, false));
         }
-        assert_eq!(all.count_alike(&from("2001:db8:0:1:ffff::", false)), 2);
-        assert_eq!(all.count_alike(&from("2001:db8:0:3::1", false)), 0);
-        assert_eq!(all.count_alike(&from("::ffff:192.0.2.1", false)), 1);
+        assert_eq!(all.count_in_network_of(&from("2001:db8:0:1:ffff::", false)), 2);
+        assert_eq!(all.count_in_network_of(&from("2001:db8:0:3::1", false)), 0);
+        assert_eq!(all.count_in_network_of(&from("::ffff:192.0.2.1", false)), 1);
     }
 
     #[test]
@@ -197,7 +202,7 @@ mod tests {
                 all.insert(&from(ip, is_trusted));
             }
             all.end_one_of_the_largest_network(&from(newcomer, false));
-            (all.len(), all.count_alike(&from("192.0.2.1", false)))
+            (all.len(), all.count_in_network_of(&from("192.0.2.1", false)))
         };
         assert_eq!(left("192.0.2.3", false), (3, 2));
         assert_eq!(left("192.0.2.2", false), (3, 2), "two are fewer than three");

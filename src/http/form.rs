@@ -1,6 +1,4 @@
-//! Reading a form that a browser sent.
-//!
-//! In: a request. Out: its fields, or a refusal of whatever no browser would send.
+//! Reads a form that a browser sent, and refuses what no browser would send.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -12,15 +10,15 @@ use crate::error::Error;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The fields of a form, each there at most once, none with a NUL in it.
+/// The fields of a form. Each name is unique, and no value contains a NUL.
 pub struct Form(HashMap<String, String>);
 
 impl Form {
-    /// Reads a form of at most `max_bytes` off a request.
+    /// Reads the form in a request's body of at most `max_bytes`.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::NotAForm`] for another content type, [`Error::BadRequest`]
-    /// for a doubled field, a NUL or bytes that are not UTF-8.
+    /// [`Error::TooLarge`] for a longer body, [`Error::NotAForm`] for another content type,
+    /// [`Error::BadRequest`] for a repeated field, a NUL, or bytes that are not UTF-8.
     pub fn read(request: &Request, max_bytes: usize) -> Result<Form, Error> {
         let content_type = request.header("Content-Type").unwrap_or(FORM);
         let essence = content_type.split(';').next().unwrap_or_default().trim();
@@ -35,8 +33,8 @@ impl Form {
         if body.len() > max_bytes {
             return Err(Error::TooLarge);
         }
-        // The parser below replaces bad UTF-8, which would change a password. Separators are
-        // ASCII, so checking the whole is checking each part.
+        // The parser below replaces invalid UTF-8, which would change a password. The separators are
+        // ASCII, so one check of the whole body covers each field.
         if !percent_decode(&body).decode_utf8().is_ok_and(|text| !text.contains('\0')) {
             return Err(Error::BadRequest("the form has a NUL in it or is not UTF-8".to_owned()));
         }
@@ -55,7 +53,7 @@ impl Form {
         self.optional(name).ok_or_else(|| Error::BadRequest(format!("field {name:?} is missing")))
     }
 
-    /// A field's value, or `None`: browsers leave out a checkbox that is not ticked.
+    /// A field's value; `None` if it is missing. Browsers do not send a checkbox that is not ticked.
     pub fn optional(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }

@@ -1,7 +1,4 @@
-//! Answers to a reverse proxy that asks whether to let a request through to another site.
-//!
-//! In: a name and an email, or the request of somebody who has none; never a user. Out: the answer,
-//! in the headers that proxies read.
+//! Answers a reverse proxy that asks whether to let a request through to another site.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rouille::{Request, Response};
@@ -9,12 +6,12 @@ use url::{Position, Url};
 
 use super::next;
 
-/// Where proxies write the path and query that the visitor asked them for: nginx by convention,
-/// then Caddy and Traefik.
+/// Headers in which a proxy sends the path and query that its visitor requested. The first two are
+/// customary with nginx; Caddy and Traefik send the third.
 const ORIGINAL: [&str; 3] = ["X-Original-URI", "X-Original-URL", "X-Forwarded-Uri"];
 
-/// Let it through; who it is goes along. All three headers are always there, so that a proxy which
-/// copies them leaves nothing of what the visitor sent under the same names.
+/// Lets the request through, with the member's name and email in headers. All three headers are
+/// always set, so that a proxy that copies them overwrites any that the visitor sent.
 pub fn allow(email: &str, full_name: &str) -> Response {
     Response::text("ok\n")
         .with_additional_header("Remote-User", ascii(email))
@@ -22,10 +19,10 @@ pub fn allow(email: &str, full_name: &str) -> Response {
         .with_additional_header("Remote-Email", ascii(email))
 }
 
-/// Keep it out; the login page in `Location` leads back to what it asked for.
+/// Refuses the request. `Location` names the login page, which leads back to the requested page.
 pub fn deny(request: &Request) -> Response {
     let original = ORIGINAL.iter().find_map(|name| request.header(name)).unwrap_or("/");
-    // Some proxies send the whole address; only its path and query lead back.
+    // Some proxies send a complete URL. The login page takes only a path and query.
     let url = Url::parse(original);
     let original = url.as_ref().map_or(original, |url| &url[Position::BeforePath..]);
     Response::text("log in first\n")
@@ -33,8 +30,8 @@ pub fn deny(request: &Request) -> Response {
         .with_additional_header("Location", next::login_url(original))
 }
 
-/// A header value: as it is, or percent-encoded if not all of it is printable ASCII. So is one with
-/// a percent sign, or who decodes them all could take one member for another.
+/// A header value, percent-encoded if it contains `%` or anything but printable ASCII. Without
+/// encoding `%`, two members could have the same name after decoding.
 fn ascii(value: &str) -> String {
     if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%') {
         value.to_owned()

@@ -1,6 +1,5 @@
-//! Who sent a request that proxies passed on: `X-Forwarded-For` and `X-Forwarded-Proto`.
-//!
-//! In: what was read off a socket. Out: the request that handlers see, with an address that counts.
+//! Finds out who sent a request that came through proxies, from `X-Forwarded-For` and
+//! `X-Forwarded-Proto`.
 
 use std::net::SocketAddr;
 
@@ -14,11 +13,11 @@ pub fn is_trusted(address: SocketAddr, proxies: &[IpNet]) -> bool {
     proxies.iter().any(|network| network.contains(&address.ip()))
 }
 
-/// The request that handlers see, with the address and scheme of its sender as far as they can be
-/// trusted. The headers that say so are taken out, since anybody can write anything into them.
+/// The request that handlers see, with the sender's address and scheme as far as they can be trusted.
+/// It does not contain the two headers, because anybody can write anything into them.
 ///
-/// A trusted proxy vouches for the address before it. So the addresses are read from the last, up
-/// to the first that is no trusted proxy: what stands before may be made up.
+/// Each proxy appends the address that connected to it. The list is read backwards from the end, up
+/// to the first address that is not a trusted proxy. Everything before that may be forged.
 pub fn build_request(
     mut head: Head,
     body: Vec<u8>,
@@ -40,12 +39,12 @@ pub fn build_request(
     let says_https =
         schemes.rsplit(',').next().is_some_and(|s| s.trim().eq_ignore_ascii_case("https"));
     let is_https = says_https && is_trusted(peer, proxies);
-    // "Fake" is rouille's word for what its own server did not read.
+    // rouille calls a request "fake" if its own server did not read it.
     let build = if is_https { Request::fake_https_from } else { Request::fake_http_from };
     build(sender, head.method, head.target, head.headers, body)
 }
 
-/// An address with or without port and brackets; an IPv4-mapped one becomes IPv4.
+/// Parses an address with or without port and brackets. An IPv4-mapped address becomes IPv4.
 fn address(text: &str) -> Option<SocketAddr> {
     let text = text.trim();
     let portless = || text.trim_matches(['[', ']']).parse().map(|ip| SocketAddr::new(ip, 0));

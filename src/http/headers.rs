@@ -1,21 +1,19 @@
-//! The headers that every answer carries, and those of a file to save.
-//!
-//! In: an answer, or a file's name. Out: headers that protect the visitor, whoever that is.
+//! The security headers of every response, and the headers of a download.
 
 use std::borrow::Cow;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rouille::Response;
 
-/// Nothing may load but our own style sheet and icon, nothing may frame us, and forms go nowhere
-/// else (OWASP ASVS 5.0, 3.4.3 and 3.4.6).
+/// Pages load only our own style sheet and icon, no site may frame them, and their forms are sent
+/// only to this site (OWASP ASVS 5.0, 3.4.3 and 3.4.6).
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const ALWAYS: [(&str, &str); 7] = [
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
     ("X-Content-Type-Options", "nosniff"),
-    // Not `no-referrer`: with it, browsers send `Origin: null` with our own forms.
+    // With `no-referrer`, browsers would send `Origin: null` with our own forms.
     ("Referrer-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -23,11 +21,11 @@ const ALWAYS: [(&str, &str); 7] = [
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 ];
 
-/// Adds what protects the visitor, and forbids caching unless the page said otherwise: nearly
-/// every page depends on who asks.
+/// Adds the security headers, and forbids caching unless the handler set `Cache-Control`: nearly
+/// every page depends on who requests it.
 pub fn secure(response: &mut Response, https: bool) {
     let headers = &mut response.headers;
-    // Room for all at once: growing takes a lock, for which thousands of threads would wait.
+    // One allocation for all headers: each allocation takes a lock that thousands of threads share.
     let mut own = std::mem::replace(headers, Vec::with_capacity(2 * ALWAYS.len()));
     headers.append(&mut own);
     headers.extend(ALWAYS.map(|(name, value)| (name.into(), value.into())));
@@ -39,8 +37,8 @@ pub fn secure(response: &mut Response, https: bool) {
     }
 }
 
-/// Makes a browser save the answer as a file of that name, whatever letters are in it (RFC 6266,
-/// appendix D: a name in ASCII for old browsers, then the true one).
+/// Headers that make a browser save the response as a file of that name, in any script (RFC 6266,
+/// appendix D: an ASCII name for old browsers, then the exact one).
 pub fn attachment(name: &str) -> Vec<(Cow<'static, str>, Cow<'static, str>)> {
     let is_plain =
         |c: char| c.is_ascii() && !c.is_ascii_control() && !matches!(c, '"' | '\\' | '%');
@@ -52,8 +50,8 @@ pub fn attachment(name: &str) -> Vec<(Cow<'static, str>, Cow<'static, str>)> {
     vec![
         ("Content-Type".into(), content_type.into()),
         ("Content-Disposition".into(), disposition.into()),
-        // nginx passes it on as it comes. Else it would fill its disk with what a slow reader has not
-        // taken, then take nothing more from us, and we would give it up.
+        // nginx must not buffer the file. For a slow reader it would fill its buffer on disk and then
+        // stop reading, and the write timeout would end the download.
         ("X-Accel-Buffering".into(), "no".into()),
     ]
 }

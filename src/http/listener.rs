@@ -1,7 +1,7 @@
-//! Serving connections: a thread for each, and limits to what one client, or all together, may take.
+//! Serves connections, each on a thread of its own, with limits for each network and for all together.
 //!
-//! In: a listening socket and a function from request to response. Out: answers, each with a line in
-//! the log. Requests are built as tests build them, so what passes in a test is what runs.
+//! The listener builds requests with the same function as the tests, so tests and server treat them
+//! alike.
 
 use std::io::{self, BufWriter, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -26,13 +26,15 @@ use super::write::{Framing, Outgoing, close, send};
 use crate::config::Limits;
 use crate::events::quoted;
 
-/// Address space for one thread's stack; only what is used of it takes memory.
+/// Address space for one thread's stack. Only the part in use takes memory.
 const STACK_BYTES: usize = 512 * 1024;
-/// How much of an answer is in memory at once; with less room, `io::copy` sends the head by itself.
+/// How much of a response is in memory at once. With a smaller buffer, `io::copy` would send the head
+/// in a packet of its own.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// What the kernel may hold for one slow reader, who would get megabytes by default.
+/// The kernel's send buffer for one connection. Its default is megabytes, which slow readers could
+/// fill.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
-/// The pause after a connection could not be accepted or its thread not started.
+/// The pause after a failure to accept a connection or to start its thread.
 const PAUSE: Duration = Duration::from_millis(100);
 
 struct Server {
@@ -40,18 +42,17 @@ struct Server {
     trusted_proxies: Vec<IpNet>,
     handle: Box<dyn Fn(&Request) -> Response + Send + Sync>,
     connections: Mutex<Connections>,
-    /// Answers end their connection: there are too many, or the server stops.
+    /// Whether each response closes its connection: connections run short, or the server stops.
     closing: AtomicBool,
 }
 
-/// A connection with a place among the others. Its thread gives the place back when it ends, even by
-/// a panic.
+/// An admitted connection. Dropping the guard removes it from the list, even if its thread panics.
 struct ConnectionGuard(Arc<Server>, Arc<Connection>);
 
 /// Answers requests with `handle` until `stop` becomes readable or its other end is closed.
 ///
-/// Then new connections are refused, idle ones closed, and requests being answered get the
-/// shutdown timeout to finish.
+/// Then it refuses new connections, closes idle ones, and gives running requests the shutdown timeout
+/// to finish.
 ///
 /// # Errors
 /// If the listener cannot be set up. Nothing that happens later ends the loop.
@@ -62,7 +63,7 @@ pub fn serve(
     stop: &UnixStream,
     handle: impl Fn(&Request) -> Response + Send + Sync + 'static,
 ) -> io::Result<()> {
-    // A client that leaves between poll and accept must not hold up the loop.
+    // A client that disconnects between `poll` and `accept` must not block the loop.
     listener.set_nonblocking(true)?;
     let server = Arc::new(Server {
         limits,
@@ -94,7 +95,7 @@ pub fn serve(
 }
 
 impl Server {
-    /// Starts a thread for a connection, unless it is one too many.
+    /// Starts a thread for a connection if a place is free; otherwise answers 503.
     fn admit(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let is_trusted = is_trusted(peer, &self.trusted_proxies);
@@ -113,12 +114,14 @@ impl Server {
         thread::Builder::new().stack_size(STACK_BYTES).spawn(serve).map(drop)
     }
 
-    /// Whether there is room for one more, if need be by the end of another that does nothing.
+    /// Whether one more connection fits. If connections run short, it ends one whose client makes the
+    /// server wait.
     fn has_room(&self, newcomer: &Connection) -> bool {
         let (mut all, max) = (self.connections.lock(), self.limits.max_connections);
         let runs_short = all.len() >= max - max / 8;
         self.closing.store(runs_short, Relaxed);
-        let takes_all = all.count_alike(newcomer) >= self.limits.max_connections_per_address;
+        let takes_all =
+            all.count_in_network_of(newcomer) >= self.limits.max_connections_per_address;
         if takes_all && !newcomer.is_trusted {
             return false;
         }
@@ -131,7 +134,7 @@ impl Server {
         all.len() < max
     }
 
-    /// Lets requests finish, and ends every connection that has none.
+    /// Waits for running requests to finish, and ends idle connections.
     fn finish(&self) {
         self.closing.store(true, Relaxed);
         let deadline = Instant::now() + self.limits.shutdown_timeout;
@@ -146,7 +149,8 @@ impl Server {
         let stream = &connection.stream;
         stream.set_nodelay(true)?;
         set_socket_send_buffer_size(stream, SEND_BUFFER_BYTES)?;
-        // Both keep their memory from request to request: threads that ask for it wait for each other.
+        // Both buffers are kept from request to request, because threads that allocate wait for each
+        // other.
         let mut incoming = Incoming::new(stream, &self.limits);
         let outgoing = Outgoing::new(connection, self.limits.write_timeout)?;
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, outgoing);
@@ -168,7 +172,7 @@ impl Server {
             framing.keep_alive &= !self.closing.load(Relaxed) && !connection.is_ended();
             let status = response.status_code;
             let sent = send(&mut out, response, framing);
-            // Dropped as it is, the writer would try once more, and wait once more.
+            // On drop, the writer would send the rest and wait again. A closed socket prevents that.
             let sent = sent.inspect_err(|_| drop(stream.shutdown(Shutdown::Both)));
             log_request(&incoming.buffer, status, started, sender);
             sent?;
@@ -187,7 +191,7 @@ impl Drop for ConnectionGuard {
     }
 }
 
-/// The answer to a request that no handler gets to see.
+/// The response to a request that is refused before any handler sees it.
 fn refusal(status: u16) -> Response {
     let reason = StatusCode::from_u16(status).unwrap_or_default();
     let mut response = Response::text(format!("{reason}\n")).with_status_code(status);
@@ -195,16 +199,16 @@ fn refusal(status: u16) -> Response {
     response
 }
 
-/// Answers 503, without ever waiting for the client.
+/// Answers 503 without waiting for the client.
 fn turn_away(mut stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     send(&mut BufWriter::new(stream), refusal(503), Framing::default())?;
-    // The request may be here already, and closing before it is read would reset the connection.
+    // To close with unread bytes would reset the connection, and the client could lose the response.
     stream.read(&mut [0; 4096]).map(drop)
 }
 
-/// One line for a request. Its method and path stand in quotes, since anybody may have sent anything,
-/// and its query is left out, since it may hold secrets.
+/// Logs one line for a request. Method and path are quoted, because they can contain anything. The
+/// query is left out, because it may contain secrets.
 fn log_request(received: &[u8], status: u16, started: Instant, sender: SocketAddr) {
     let (ms, ip) = (started.elapsed().as_millis(), sender.ip());
     let asked = || quoted(&String::from_utf8_lossy(method_and_path(received)));

@@ -1,6 +1,5 @@
-//! What is HTTP and nothing else.
-//!
-//! In: bytes and requests. Out: requests and responses. Nothing in here knows a user.
+//! HTTP: reading requests, writing responses, and what headers mean. Nothing in this folder knows a
+//! user.
 
 mod connection;
 pub(crate) mod cross_origin;

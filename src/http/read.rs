@@ -1,8 +1,8 @@
-//! Reading one request off a socket: within limits of size and time, and by the letter of RFC 9112.
+//! Reads requests from a socket, within limits of size and time, strictly as RFC 9112 says.
 //!
-//! In: bytes that anybody may have sent. Out: a head and a body, or the status to refuse them with.
-//! Two servers that disagree on where a request ends can be played against each other (request
-//! smuggling). So whatever could be read in two ways is refused, and its connection closed.
+//! If a proxy and this server disagree on where a request ends, a client can hide one request inside
+//! another (request smuggling). So a request that could be read in two ways is refused, and its
+//! connection is closed.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::mem::MaybeUninit;
@@ -15,7 +15,7 @@ use httparse::{Error, Status};
 use super::write::Framing;
 use crate::config::{Limits, MOST_HEADERS};
 
-/// How much one read asks for: nearly always more than the whole request.
+/// The size of one read: nearly always more than a whole request.
 const READ_BYTES: usize = 4096;
 
 /// The receiving side of one connection.
@@ -23,13 +23,13 @@ pub struct Incoming<'a> {
     stream: BufReader<&'a TcpStream>,
     limits: &'a Limits,
     timeout: Duration,
-    /// The request at hand, even if it was refused, and whatever came after it.
+    /// The current request, even if it was refused, and the bytes that arrived after it.
     pub buffer: Vec<u8>,
-    /// How much of the buffer is that request.
-    done: usize,
+    /// The length of the current request in the buffer, in bytes.
+    request_bytes: usize,
 }
 
-/// What stands before a request's body. A header may come more than once.
+/// A request line and headers. A header may appear more than once.
 pub struct Head {
     pub method: String,
     pub target: String,
@@ -40,21 +40,23 @@ pub struct Head {
 impl<'a> Incoming<'a> {
     pub fn new(stream: &'a TcpStream, limits: &'a Limits) -> Self {
         let stream = BufReader::with_capacity(READ_BYTES, stream);
-        Incoming { stream, limits, timeout: Duration::ZERO, buffer: Vec::new(), done: 0 }
+        Incoming { stream, limits, timeout: Duration::ZERO, buffer: Vec::new(), request_bytes: 0 }
     }
 
-    /// Waits for the first byte of the next request; `false` if the connection ends or stays idle.
+    /// Waits for the first byte of the next request. `false` if the connection ends, or stays idle for
+    /// the whole idle timeout.
     pub fn wait(&mut self) -> bool {
-        self.buffer.drain(..self.done);
+        self.buffer.drain(..self.request_bytes);
         self.buffer.shrink_to(READ_BYTES);
-        self.done = 0;
+        self.request_bytes = 0;
         !self.buffer.is_empty() || matches!(self.read(self.limits.idle_timeout), Ok(1..))
     }
 
-    /// Reads the request whose first byte is there, head and body.
+    /// Reads the rest of a request whose first byte has arrived: head and body.
     ///
     /// # Errors
-    /// The status to refuse it with, as it breaks a rule or a limit; `None` if the client is gone.
+    /// The status to refuse the request with, if it breaks a rule or a limit; `None` if the client is
+    /// gone.
     pub fn request(&mut self) -> Result<(Head, Vec<u8>), Option<u16>> {
         let deadline = Instant::now() + self.limits.head_timeout;
         let (head, bytes) = loop {
@@ -64,15 +66,15 @@ impl<'a> Incoming<'a> {
             }
         };
         let deadline = Instant::now() + self.limits.body_timeout;
-        self.done = bytes + head.body_bytes(self.limits.max_body_bytes)?;
-        if head.expects_continue()? && self.buffer.len() < self.done {
-            // If this fails, so does the read that follows.
+        self.request_bytes = bytes + head.body_bytes(self.limits.max_body_bytes)?;
+        if head.expects_continue()? && self.buffer.len() < self.request_bytes {
+            // If this write fails, the following read fails, too.
             let _ = self.stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        while self.buffer.len() < self.done {
+        while self.buffer.len() < self.request_bytes {
             self.read_before(deadline)?;
         }
-        Ok((head, self.buffer[bytes..self.done].to_vec()))
+        Ok((head, self.buffer[bytes..self.request_bytes].to_vec()))
     }
 
     fn read_before(&mut self, deadline: Instant) -> Result<(), Option<u16>> {
@@ -86,7 +88,7 @@ impl<'a> Incoming<'a> {
     }
 
     fn read(&mut self, timeout: Duration) -> io::Result<usize> {
-        // Setting a timeout is a system call; a request that arrives whole needs no new one.
+        // To set a timeout is a system call, which most reads can save.
         if self.timeout != timeout {
             self.stream.get_ref().set_read_timeout(Some(timeout))?;
             self.timeout = timeout;
@@ -100,9 +102,9 @@ impl<'a> Incoming<'a> {
 }
 
 impl Head {
-    /// The head that `buffer` begins with, and its length; `None` while it is incomplete.
+    /// The head at the start of `buffer`, and its length in bytes; `None` while it is incomplete.
     fn parse(buffer: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, u16> {
-        // Room alone: filling it with empty headers would touch four kilobytes for each request.
+        // Left uninitialized, because initializing would write four kilobytes for each request.
         let mut room = [const { MaybeUninit::uninit() }; MOST_HEADERS];
         let room = &mut room[..limits.max_headers.min(MOST_HEADERS)];
         let mut parsed = httparse::Request::new(&mut []);
@@ -114,7 +116,7 @@ impl Head {
             Err(Error::Version) if version(buffer).starts_with(b"HTTP/") => return Err(505),
             Err(_) => return Err(400),
         };
-        // httparse takes a bare LF for a line end, which the next server may not.
+        // httparse accepts a bare LF as a line end; other servers may not.
         if !buffer[..bytes - 1].split(|byte| *byte == b'\n').all(|line| line.ends_with(b"\r")) {
             return Err(400);
         }
@@ -131,8 +133,9 @@ impl Head {
         Ok(Some((head, bytes)))
     }
 
-    /// Path and query of the target, or the `*` of `OPTIONS *`. A host in it must be that of `Host`,
-    /// which comes exactly once but in HTTP/1.0, and is never empty (RFC 9112 §3.2, RFC 9110 §4.2.1).
+    /// Path and query of the target, or the `*` of `OPTIONS *`. If the target contains a host, it must
+    /// equal `Host`. `Host` is required except in HTTP/1.0, appears once, and is not empty (RFC 9112
+    /// §3.2, RFC 9110 §4.2.1).
     fn path_and_query(&self) -> Result<String, u16> {
         let host = match self.only("host")? {
             None if self.framing.is_1_0 => "",
@@ -146,7 +149,8 @@ impl Head {
         path.map(ToString::to_string).ok_or(400)
     }
 
-    /// `Content-Length`: digits, at most once, and no other framing beside it (RFC 9112 §6.3).
+    /// The value of `Content-Length`: digits, at most one such header, and no `Transfer-Encoding`
+    /// beside it (RFC 9112 §6.3).
     fn body_bytes(&self, max: usize) -> Result<usize, u16> {
         if self.values("transfer-encoding").next().is_some() {
             return Err(501);
@@ -171,7 +175,7 @@ impl Head {
         lines.map(|(_, value)| value.as_str())
     }
 
-    /// The value of a header that may come once.
+    /// The value of a header that may appear at most once.
     fn only(&self, name: &str) -> Result<Option<&str>, u16> {
         let mut values = self.values(name);
         let first = values.next();
@@ -179,7 +183,7 @@ impl Head {
     }
 }
 
-/// The first two words of what was sent, up to the query: method and path, if it is a request.
+/// The method and the path, without query, from the bytes of a request that may be malformed.
 pub fn method_and_path(buffer: &[u8]) -> &[u8] {
     let line = buffer.trim_ascii_start();
     let mut blanks = 0;
@@ -190,12 +194,12 @@ pub fn method_and_path(buffer: &[u8]) -> &[u8] {
     &line[..end.unwrap_or(line.len())]
 }
 
-/// The third word of the first line.
+/// The HTTP version in the request line, such as `HTTP/1.1`.
 fn version(buffer: &[u8]) -> &[u8] {
     buffer.split(|byte| b" \r\n".contains(byte)).nth(2).unwrap_or_default()
 }
 
-/// UTF-8 or else Latin-1, so that no byte is lost.
+/// Decodes a header's value as UTF-8, or as Latin-1 if it is not UTF-8, so that no byte is lost.
 fn text(bytes: &[u8]) -> String {
     let latin_1 = || bytes.iter().copied().map(char::from).collect();
     str::from_utf8(bytes).map_or_else(|_| latin_1(), str::to_owned)

@@ -1,7 +1,5 @@
-//! Writing one response to a socket.
-//!
-//! In: what a handler made, and what the request asks of its answer. Out: bytes, as RFC 9112 frames
-//! them; a file of any size takes no more memory than a page.
+//! Writes responses to a socket, framed as RFC 9112 says. A file of any size takes no more memory than
+//! a page.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,28 +13,28 @@ use rustix::net::{SendFlags, send as send_now};
 
 use super::connection::{Connection, Phase};
 
-/// Headers about the connection and not the page: no handler's business.
-const OWN_HEADERS: [&str; 5] =
+/// Headers that describe the connection. This file writes them, and drops those of a handler.
+const CONNECTION_HEADERS: [&str; 5] =
     ["connection", "content-length", "date", "transfer-encoding", "upgrade"];
-/// How long a client may take to read its last answer.
+/// How long a closing connection waits for its client to read the last response.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What a request asks of its answer, whatever the handler made. What is no request gets the default.
+/// How the request wants its response framed. Unreadable requests use the default.
 #[derive(Clone, Copy, Default)]
 pub struct Framing {
-    /// No body, only what stands before it.
+    /// The response has no body, because the method is HEAD.
     pub head_only: bool,
-    /// HTTP/1.0: no chunks.
+    /// The client speaks HTTP/1.0, so the response must not be chunked.
     pub is_1_0: bool,
-    /// More may follow on this connection.
+    /// The connection stays open for further requests.
     pub keep_alive: bool,
 }
 
-/// How long one write waits before it looks whether the client took anything in the meantime.
-const GLANCE: Duration = Duration::from_millis(250);
+/// A waiting write checks at this interval whether the client has read anything.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The sending side of one connection, which is given up once the client takes nothing for the whole
-/// of the write timeout.
+/// The sending side of one connection. A write fails if the client reads nothing for the whole write
+/// timeout.
 pub struct Outgoing<'a> {
     connection: &'a Connection,
     write_timeout: Duration,
@@ -46,7 +44,7 @@ impl<'a> Outgoing<'a> {
     /// # Errors
     /// If the connection is gone.
     pub fn new(connection: &'a Connection, write_timeout: Duration) -> io::Result<Outgoing<'a>> {
-        connection.stream.set_write_timeout(Some(write_timeout.min(GLANCE)))?;
+        connection.stream.set_write_timeout(Some(write_timeout.min(POLL_INTERVAL)))?;
         Ok(Outgoing { connection, write_timeout })
     }
 
@@ -64,8 +62,8 @@ impl Write for Outgoing<'_> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 done => return done,
             }
-            // Linux wakes a writer when a third of its buffer is free, which can take a slow reader
-            // minutes. Whoever asks again gets room for every byte that was taken.
+            // Linux wakes a writer only when a third of the buffer is free, which can take minutes with
+            // a slow reader. A new attempt succeeds as soon as the client has read a byte.
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             match send_now(&self.connection.stream, bytes, flags) {
                 Err(Errno::WOULDBLOCK) if self.may_wait(last_progress) => {}
@@ -79,11 +77,11 @@ impl Write for Outgoing<'_> {
     }
 }
 
-/// Writes a response; a small one takes one system call, a large one little memory.
+/// Writes a response. A small one takes one system call; a large one is never in memory as a whole.
 ///
 /// # Errors
-/// If the client takes nothing until the write timeout or is gone, or if the body cannot be read
-/// or is shorter than announced. The connection cannot be used any more then.
+/// If the client is gone or reads nothing for the whole write timeout, or if the body cannot be read
+/// or is shorter than announced. The connection is then unusable.
 pub fn send(out: &mut impl Write, response: Response, framing: Framing) -> io::Result<()> {
     write_response(out, response, framing)?;
     out.flush()
@@ -93,7 +91,7 @@ fn write_response(out: &mut impl Write, response: Response, framing: Framing) ->
     let status = StatusCode::from_u16(response.status_code).map_err(io::Error::other)?;
     write!(out, "HTTP/1.1 {status}\r\nDate: {}\r\n", HttpDate::from(SystemTime::now()))?;
     for (name, value) in &response.headers {
-        if OWN_HEADERS.iter().all(|own| !name.eq_ignore_ascii_case(own)) {
+        if CONNECTION_HEADERS.iter().all(|own| !name.eq_ignore_ascii_case(own)) {
             write_field(out, name, value)?;
         }
     }
@@ -116,12 +114,12 @@ fn write_response(out: &mut impl Write, response: Response, framing: Framing) ->
     }
 }
 
-/// A line break in a value would begin a header of its own, hence blanks.
+/// Writes a header. Control characters become blanks, because a line break would start another header.
 fn write_field(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
     let is_odd = value.bytes().any(|byte| byte.is_ascii_control());
     let clean = if is_odd { value.replace(char::is_control, " ") } else { String::new() };
     let value = if is_odd { &clean } else { value };
-    // Piece by piece: formatting would take longer than all else here.
+    // `write!` would be slower than everything else in this file.
     [name, ": ", value, "\r\n"].iter().try_for_each(|piece| out.write_all(piece.as_bytes()))
 }
 
@@ -138,8 +136,9 @@ fn write_chunks(out: &mut impl Write, mut body: impl Read) -> io::Result<()> {
     }
 }
 
-/// Closes a connection so that its last answer arrives: a close while there are bytes unread is a
-/// reset, which can overtake it. So end this half first, and wait for the other (RFC 9112 §9.6).
+/// Closes a connection so that its last response arrives. A close with unread bytes sends a reset,
+/// which can destroy the response on its way. So this ends the sending half first, and reads until the
+/// client has closed (RFC 9112 §9.6).
 pub fn close(mut stream: &TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(LINGER))?;
