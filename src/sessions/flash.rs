@@ -1,5 +1,5 @@
-//! Flash messages, and the sessions of strangers that exist only to carry them. They live in memory
-//! alone: a restart loses no more than a message.
+//! Flash messages, and the sessions of strangers (visitors who are not logged in), which exist only to
+//! carry such messages. Both are in memory alone, because a restart then loses nothing but messages.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
@@ -12,17 +12,17 @@ use lru::LruCache;
 use super::IdHash;
 use crate::network::network;
 
-/// How long a stranger's message waits to be shown.
+/// How long a stranger's session, with its message, is kept.
 const LIFETIME: Duration = Duration::from_mins(10);
 
-/// Strangers with a message at once. They are cheap to make, so a flood of them must end somewhere;
-/// at this many they take a few megabytes, and each newcomer takes the place of the oldest.
+/// The most strangers' sessions at once; together they take a few megabytes. Anybody can create one,
+/// so a new one then replaces the oldest.
 const MAX_STRANGERS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
-/// Strangers of one network among them. A flood from it pushes out its own alone.
+/// The most strangers' sessions of one network. A flood from one network replaces only its own.
 const MAX_OF_ONE_NETWORK: usize = 500;
 
-/// A message for the next page that its visitor sees.
+/// A message that the visitor's next page shows once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flash {
     /// Something went well; shown in a `role="status"` box.
@@ -33,9 +33,9 @@ pub enum Flash {
 
 /// The messages of visitors who are not logged in, by session.
 pub(super) struct Strangers {
-    /// The one used last is always the newest: nothing but a new session is ever put first.
+    /// From the newest session to the oldest: no access other than the insertion changes this order.
     sessions: LruCache<IdHash, Stranger>,
-    /// Each network's sessions, the oldest first.
+    /// The sessions of each network, the oldest first.
     networks: HashMap<IpAddr, VecDeque<IdHash>>,
 }
 
@@ -50,7 +50,7 @@ impl Strangers {
         Strangers { sessions: LruCache::new(MAX_STRANGERS), networks: HashMap::new() }
     }
 
-    /// Begins a session with its first message.
+    /// Begins a session with a message in it.
     pub(super) fn begin(&mut self, session: IdHash, ip: IpAddr, flash: Flash) {
         let network = network(ip);
         let of_network = self.networks.get(&network);
@@ -69,7 +69,7 @@ impl Strangers {
         self.networks.entry(network).or_default().push_back(session);
     }
 
-    /// The messages that wait in a session. `None` if it expired or never was.
+    /// The messages that wait in a session. `None` if it has expired or does not exist.
     pub(super) fn messages(&mut self, session: &IdHash) -> Option<&mut Vec<Flash>> {
         let stranger = self.sessions.peek_mut(session)?;
         (stranger.begun.elapsed() < LIFETIME).then_some(&mut stranger.messages)

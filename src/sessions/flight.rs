@@ -1,4 +1,5 @@
-//! Queries under way. Whoever asks the same meanwhile waits for the answer, instead of asking again.
+//! Single flight: while a query is running, further requests for the same key wait for its answer
+//! instead of running it again (as in Go's `golang.org/x/sync/singleflight`).
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,10 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use crate::error::Error;
 
-/// The queries under way, by what they ask for.
+/// The running queries, by key.
 pub(super) struct Flights<K, T>(HashMap<K, Arc<Flight<T>>>);
 
-/// One of them.
+/// A running query, shared by all who wait for its answer.
 pub(super) struct Flight<T> {
     answer: OnceLock<Result<T, Error>>,
     is_outdated: AtomicBool,
@@ -23,23 +24,24 @@ impl<K, T> Default for Flights<K, T> {
 }
 
 impl<K: Eq + Hash, T> Flights<K, T> {
-    /// The query for `key` that is under way, or a new one.
-    pub fn join(&mut self, key: K) -> Arc<Flight<T>> {
+    /// The running query for `key`, or a new one.
+    pub fn join_or_start(&mut self, key: K) -> Arc<Flight<T>> {
         let new = || Flight { answer: OnceLock::new(), is_outdated: AtomicBool::new(false) };
         self.0.entry(key).or_insert_with(|| Arc::new(new())).clone()
     }
 
-    /// Ends a query. Whether its answer may be kept, because nothing came in between.
-    pub fn land(&mut self, key: &K, flight: &Arc<Flight<T>>) -> bool {
+    /// Removes a finished query. Returns whether its answer may be cached: `false` if
+    /// [`invalidate`](Self::invalidate) was called while it ran.
+    pub fn finish(&mut self, key: &K, flight: &Arc<Flight<T>>) -> bool {
         if self.0.get(key).is_some_and(|known| Arc::ptr_eq(known, flight)) {
             self.0.remove(key);
         }
         !flight.is_outdated.load(Relaxed)
     }
 
-    /// What the query for `key` asks for has just changed: nobody else joins it, and what it finds is
-    /// not kept.
-    pub fn outdate(&mut self, key: &K) {
+    /// Call this after a change of what the query for `key` reads. Nobody else joins the running query,
+    /// and its answer is not cached.
+    pub fn invalidate(&mut self, key: &K) {
         if let Some(flight) = self.0.remove(key) {
             flight.is_outdated.store(true, Relaxed);
         }
@@ -47,8 +49,8 @@ impl<K: Eq + Hash, T> Flights<K, T> {
 }
 
 impl<T: Clone> Flight<T> {
-    /// The answer: the first who comes here asks, all others wait for it.
-    pub fn answer(&self, ask: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        self.answer.get_or_init(ask).clone()
+    /// The answer. The first caller runs `query`; all others wait for its result.
+    pub fn answer(&self, query: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.answer.get_or_init(query).clone()
     }
 }

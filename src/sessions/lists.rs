@@ -1,4 +1,4 @@
-//! The lists of users' sessions, which cost no more than a query a second each.
+//! A cache of the lists of users' sessions: each user's list costs at most one query a second.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use super::flight::Flights;
 use super::table::SessionSummary;
 use crate::error::Error;
 
-/// Lists kept at once; of more users than this, the one not seen for longest costs a query.
+/// The most lists in the cache. A new one then replaces the least recently used.
 const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 
 /// A user's sessions, the latest used first.
 pub type List = Arc<[SessionSummary]>;
 
-/// Lists by user, each with the time at which the table was asked for it.
+/// The cached lists by user id, each with the moment at which its query began.
 pub(super) struct Lists(Mutex<State>);
 
 struct State {
@@ -32,34 +32,34 @@ impl Lists {
         Lists(Mutex::new(state))
     }
 
-    /// A user's list: the one of less than a second ago, or what `ask` brings.
+    /// A user's list: from the cache if it is less than a second old, otherwise from `query`.
     pub fn get(
         &self,
         uid: i64,
-        ask: impl FnOnce() -> Result<Vec<SessionSummary>, Error>,
+        query: impl FnOnce() -> Result<Vec<SessionSummary>, Error>,
     ) -> Result<List, Error> {
         let mut state = self.0.lock();
         if let Some((_, list)) = state.entries.get(&uid).filter(|(at, _)| at.elapsed() < FRESH) {
             return Ok(list.clone());
         }
-        let flight = state.flights.join(uid);
+        let flight = state.flights.join_or_start(uid);
         drop(state);
         flight.answer(|| {
-            let asked = Instant::now();
-            let answer = ask().map(List::from);
+            let begun = Instant::now();
+            let answer = query().map(List::from);
             let mut state = self.0.lock();
-            let is_current = state.flights.land(&uid, &flight);
+            let is_current = state.flights.finish(&uid, &flight);
             if let Some(list) = answer.as_ref().ok().filter(|_| is_current) {
-                state.entries.put(uid, (asked, list.clone()));
+                state.entries.put(uid, (begun, list.clone()));
             }
             answer
         })
     }
 
-    /// Drops a user's list, because a session began or ended.
+    /// Removes a user's list from the cache, because a session began or ended.
     pub fn forget(&self, uid: i64) {
         let mut state = self.0.lock();
         state.entries.pop(&uid);
-        state.flights.outdate(&uid);
+        state.flights.invalidate(&uid);
     }
 }

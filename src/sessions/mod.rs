@@ -1,12 +1,13 @@
-//! Sessions: the map that requests read, the table behind it that outlives the process, and the
-//! flash messages.
+//! Sessions: a table in the database, a cache of it in memory (the map), and the flash messages.
 //!
-//! A session that was checked against the table less than a second ago costs no query; any other live
-//! one costs one, however many requests ask at once. So a session ended anywhere is dead everywhere
-//! within a second, a flood on one session costs one query a second, and a restart logs nobody out.
+//! A request uses the cached session if that was read from the table less than a second ago. Otherwise
+//! it queries the table; requests for the same session at the same moment share one query. So a session
+//! that one process ends is invalid in every process within a second, a flood of requests for one
+//! session costs one query a second, and a restart logs nobody out.
 //!
-//! A session begins with a login, a registration or a new password. It ends with a logout, "End", the
-//! next login of its browser, a new password, or its user, and otherwise when its time is up.
+//! A session begins with a login, a registration or a password change. It ends with a logout, the
+//! button "End", the next login in the same browser, a password change, the deletion of its user, or
+//! when it expires.
 
 mod flash;
 mod flight;
@@ -35,16 +36,16 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 
-/// How long what the table said is taken for true.
+/// How long an answer of the table is used before it is queried again.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long the map keeps a session that nobody uses, and its messages. The table finds it again.
-const KEPT: Duration = Duration::from_mins(10);
+/// How long the map keeps an unused session and its messages. The table keeps the session for longer.
+const KEEP_UNUSED: Duration = Duration::from_mins(10);
 
-/// The map is cut into pieces, each with its own lock, so that no lock is held for long or often.
+/// The map is split into shards with a lock each, so that requests seldom wait for a lock.
 const SHARDS: usize = 64;
 
-/// Every session this process knows of, and the way to those it does not.
+/// All sessions: those in this process's memory, and the table with the rest.
 pub struct Sessions {
     table: Table,
     shards: [Mutex<Shard>; SHARDS],
@@ -52,7 +53,7 @@ pub struct Sessions {
     lists: Lists,
 }
 
-/// A piece of the map. No lock of one is held during a query.
+/// A shard of the map. Its lock is never held during a query.
 #[derive(Default)]
 struct Shard {
     entries: HashMap<IdHash, Entry>,
@@ -66,7 +67,7 @@ struct Entry {
 }
 
 impl Sessions {
-    /// An empty map in front of that database's table.
+    /// The sessions in that database, with nothing cached yet.
     pub fn new(database: Arc<Database>, config: &Config) -> Sessions {
         Sessions {
             table: Table::new(database, config),
@@ -76,23 +77,23 @@ impl Sessions {
         }
     }
 
-    /// The login that an id belongs to. `None` if it expired, ended or never was one.
+    /// The login session with that id. `None` if it has expired, was ended, or does not exist.
     ///
     /// # Errors
-    /// [`Error::is_outage`] if the table must be asked and does not answer: then nobody knows
-    /// whether the visitor is logged in.
+    /// An outage ([`Error::is_outage`]) if the table must be queried and does not answer. Then it is
+    /// unknown whether the visitor is logged in.
     pub fn find(&self, id: &IdHash) -> Result<Option<Session>, Error> {
         let mut shard = self.shard(id);
         if let Some(entry) = shard.entries.get(id).filter(|entry| entry.checked.elapsed() < FRESH) {
             return Ok(Some(entry.session.clone()));
         }
-        let flight = shard.flights.join(*id);
+        let flight = shard.flights.join_or_start(*id);
         drop(shard);
         flight.answer(|| self.check(id, &flight))
     }
 
-    /// Logs a user in under a new id, and ends the session that the visitor had (OWASP ASVS 5.0,
-    /// 7.2.4). `None` if the user is gone or has another password by now.
+    /// Logs a user in with a new session id, and ends the visitor's previous session `replaced` (OWASP
+    /// ASVS 5.0, 7.2.4). `None` if the user was deleted, or the password changed, in the meantime.
     pub fn begin(
         &self,
         user: User,
@@ -102,15 +103,15 @@ impl Sessions {
     ) -> Result<Option<SessionId>, Error> {
         let id = SessionId::random()?;
         let (id_hash, checked) = (id.hash(), Instant::now());
-        let flight = self.shard(&id_hash).flights.join(id_hash);
+        let flight = self.shard(&id_hash).flights.join_or_start(id_hash);
         let inserted = self.table.insert(&id_hash, replaced, user.uid, hash, login);
-        let is_current = self.shard(&id_hash).flights.land(&id_hash, &flight);
+        let is_current = self.shard(&id_hash).flights.finish(&id_hash, &flight);
         let Some(number) = inserted? else { return Ok(None) };
         if let Some(replaced) = replaced {
             self.strangers.lock().end(replaced);
         }
         self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
-        // If its user has ended it already, the map must not say that it is alive.
+        // If the session was ended in the meantime, the map must not show it as live.
         if is_current {
             let session = Session::new(number, login.remember, user);
             let entry = Entry { session, checked, flashes: Vec::new() };
@@ -119,16 +120,16 @@ impl Sessions {
         Ok(Some(id))
     }
 
-    /// Ends sessions of a user: whoever brings their ids is a stranger from now on, here, and within a
-    /// second in every other process. How many there were.
+    /// Ends sessions of a user: at once in this process, and within a second in every other. Returns how
+    /// many it ended.
     pub fn end(&self, uid: i64, which: Which) -> Result<usize, Error> {
         let ended = self.table.delete(uid, which)?;
         self.forget(uid, &ended);
         Ok(ended.len())
     }
 
-    /// Changes a password and ends all the user's sessions, both or neither. How many there were; `None`
-    /// if the password is not the old one any more.
+    /// Changes a password and ends all sessions of the user, in one transaction. Returns how many it
+    /// ended; `None`, with nothing changed, if `old` is no longer the user's hash.
     pub fn change_password(
         &self,
         uid: i64,
@@ -140,23 +141,23 @@ impl Sessions {
         Ok(Some(ended.len()))
     }
 
-    /// Drops from memory sessions of a user that have ended in the table.
+    /// Removes sessions from memory that were ended in the table.
     fn forget(&self, uid: i64, ended: &[IdHash]) {
         self.lists.forget(uid);
         for id in ended {
             let mut shard = self.shard(id);
             shard.entries.remove(id);
-            shard.flights.outdate(id);
+            shard.flights.invalidate(id);
         }
     }
 
-    /// A user's sessions, the latest used first, as the table had them at most a second ago.
+    /// A user's sessions, the most recently used first. They are at most a second out of date.
     pub fn list(&self, uid: i64) -> Result<List, Error> {
         self.lists.get(uid, || self.table.list(uid))
     }
 
-    /// Leaves a message in a session, once however often it is left. `false` if there is no such
-    /// session in this process.
+    /// Adds a message to a session, unless the same message waits there already. `false` if this process
+    /// does not have the session in memory.
     pub fn flash(&self, id: &IdHash, flash: Flash) -> bool {
         self.with_flashes(id, |waiting| {
             if !waiting.contains(&flash) {
@@ -166,44 +167,44 @@ impl Sessions {
         .is_some()
     }
 
-    /// Takes the messages of a session, which are then gone.
+    /// Takes the messages out of a session.
     pub fn take_flashes(&self, id: &IdHash) -> Vec<Flash> {
         self.with_flashes(id, std::mem::take).unwrap_or_default()
     }
 
-    /// Begins a stranger's session with a message in it, and nothing else.
+    /// Begins a stranger's session that holds nothing but a message.
     pub fn begin_stranger(&self, ip: IpAddr, flash: Flash) -> Result<SessionId, Error> {
         let id = SessionId::random()?;
         self.strangers.lock().begin(id.hash(), ip, flash);
         Ok(id)
     }
 
-    /// Drops what has expired, from the table and from memory. How many rows of the table.
+    /// Deletes expired sessions from the table and from memory. Returns the number of deleted rows.
     pub fn sweep(&self) -> Result<u64, Error> {
         self.strangers.lock().sweep();
         for shard in &self.shards {
             let entries = &mut shard.lock().entries;
-            entries.retain(|_, entry| entry.checked.elapsed() < KEPT);
+            entries.retain(|_, entry| entry.checked.elapsed() < KEEP_UNUSED);
             let room = entries.len() * 2;
             entries.shrink_to(room);
         }
         self.table.sweep()
     }
 
-    /// Asks the table for a session, and puts the answer into the map.
+    /// Queries the table for a session, and updates the map.
     fn check(
         &self,
         id: &IdHash,
         flight: &Arc<Flight<Option<Session>>>,
     ) -> Result<Option<Session>, Error> {
         let checked = Instant::now();
-        // A stranger's id is known to be no login, which saves the query.
+        // The id of a stranger's session is never in the table.
         let is_stranger = self.strangers.lock().messages(id).is_some();
         let answer = if is_stranger { Ok(None) } else { self.table.check(id) };
         let mut shard = self.shard(id);
-        let is_current = shard.flights.land(id, flight);
+        let is_current = shard.flights.finish(id, flight);
         let found = answer?.filter(|_| is_current);
-        // What is left here of an entry that has ended are its messages, which are of no use.
+        // Messages move to the new entry. If the session has ended, they are dropped with it.
         let flashes = shard.entries.remove(id).map(|entry| entry.flashes).unwrap_or_default();
         if let Some(session) = found.clone() {
             shard.entries.insert(*id, Entry { session, checked, flashes });

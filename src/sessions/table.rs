@@ -1,4 +1,4 @@
-//! The sessions table and the queries on it. The database's clock decides what has expired, so that all processes agree.
+//! The queries on the sessions table. The database's clock decides, for all processes, what has expired.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,34 +14,35 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 
-/// The most sessions that a list shows.
+/// The most sessions that a user's list shows.
 const MAX_LISTED: i64 = 500;
 
-/// Rows that a sweep deletes at once.
+/// The most rows that one statement of a sweep deletes.
 const BATCH: i64 = 500;
 
-/// What a login leaves in the table.
+/// What the table records about a login.
 #[derive(Clone, Copy)]
 pub struct Login<'a> {
     /// Whether "remember me" was ticked.
     pub remember: bool,
-    /// What the browser calls itself.
+    /// The browser's `User-Agent` header.
     pub user_agent: &'a str,
-    /// Where it is.
+    /// The visitor's address.
     pub ip: IpAddr,
 }
 
-/// A login that is alive. Whoever has one need not ask: nothing outside `sessions/` can make it.
+/// A live login session. Only `sessions/` can make one, so a function that takes one as an argument
+/// need not check that its visitor is logged in.
 #[derive(Clone)]
 #[allow(clippy::manual_non_exhaustive, reason = "that would keep out other crates alone")]
 pub struct Session {
-    /// Its public name, by which its user can end it from another browser.
+    /// Its public number, by which its user can end it from another browser.
     pub number: i64,
     /// Whether "remember me" was ticked.
     pub remembered: bool,
-    /// Who is logged in, as the table had it at most a second ago.
+    /// Who is logged in, at most a second out of date.
     pub user: Arc<User>,
-    /// Keeps others from making one.
+    /// Private, so that other modules cannot make a session.
     _proof: (),
 }
 
@@ -54,30 +55,30 @@ impl Session {
 /// A session as its user sees it in the list.
 #[derive(Clone, Debug)]
 pub struct SessionSummary {
-    /// The session's public name.
+    /// The session's public number.
     pub number: i64,
     /// When it began.
     pub created_at: SystemTime,
     /// When it was last used, to the minute.
     pub last_seen_at: SystemTime,
-    /// What the browser called itself at login.
+    /// The browser's `User-Agent` header at login.
     pub user_agent: String,
-    /// Where it logged in.
+    /// The visitor's address at login.
     pub ip: IpAddr,
 }
 
 /// Which of a user's sessions to end.
 #[derive(Clone, Copy)]
 pub enum Which {
-    /// Every one.
+    /// All sessions.
     All,
-    /// The one with this number.
+    /// The session with this number.
     Only(i64),
-    /// Every one but the one with this number.
+    /// All sessions but the one with this number.
     AllBut(i64),
 }
 
-/// The table, and how long sessions last in it, in seconds.
+/// The sessions table, and the settings for how long sessions last, in seconds.
 pub(super) struct Table {
     database: Arc<Database>,
     idle: f64,
@@ -95,8 +96,8 @@ impl Table {
         }
     }
 
-    /// Stores a session and deletes the one it replaces. Its number; `None` if the user is gone or has
-    /// another password by now. If it is just being changed, this waits for the end of that.
+    /// Stores a session, deletes the one it replaces, and returns its number. `None` if the user was
+    /// deleted, or `hash` is no longer the user's. Waits for a password change that is under way.
     pub(super) fn insert(
         &self,
         session: &IdHash,
@@ -126,9 +127,9 @@ impl Table {
         Ok(row.map(|row| row.get("number")))
     }
 
-    /// The session with that hash and its user as they are now, in one query that also records that
-    /// it was seen: once a minute, or sooner where the idle timeout is shorter than four minutes.
-    /// A remembered session has no idle timeout.
+    /// The session with that hash, and its user. The query also records that the session was seen: at
+    /// most once a minute, or once in a quarter of the idle timeout if that is less. A remembered session
+    /// has no idle timeout.
     pub(super) fn check(&self, session: &IdHash) -> Result<Option<Session>, Error> {
         const SQL: &str = "
             WITH seen AS (
@@ -159,7 +160,7 @@ impl Table {
         }))
     }
 
-    /// A user's live sessions, the latest used first.
+    /// A user's live sessions, the most recently used first.
     pub(super) fn list(&self, uid: i64) -> Result<Vec<SessionSummary>, Error> {
         const SQL: &str = "
             SELECT number, created_at, last_seen_at, user_agent, ip
@@ -180,7 +181,7 @@ impl Table {
         Ok(rows.iter().map(listed).collect())
     }
 
-    /// Deletes sessions of a user. The hashes of what was deleted.
+    /// Deletes sessions of a user, and returns their hashes.
     pub(super) fn delete(&self, uid: i64, which: Which) -> Result<Vec<IdHash>, Error> {
         const SQL: &str = "
             DELETE FROM sessions
@@ -198,8 +199,8 @@ impl Table {
         Ok(rows.iter().filter_map(IdHash::from_row).collect())
     }
 
-    /// Changes a password and deletes all sessions of the user, both or neither. The hashes of what was
-    /// deleted; `None` if the password is not the old one any more.
+    /// Changes a password, deletes all sessions of the user, and returns their hashes, in one
+    /// transaction. `None`, with nothing changed, if `old` is no longer the user's hash.
     pub(super) fn change_password(
         &self,
         uid: i64,
@@ -213,7 +214,7 @@ impl Table {
         let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
         self.database.run(move |connection| {
             let mut transaction = connection.transaction()?;
-            // First, because it waits for logins under way, whose sessions the other must find.
+            // First, because it waits for logins under way, whose sessions must be deleted, too.
             if transaction.execute(SET_HASH, &[&uid, &old, &new])? == 0 {
                 return Ok(None);
             }
@@ -223,7 +224,7 @@ impl Table {
         })
     }
 
-    /// Deletes what has expired, a batch at a time so that no lock is held for long. How many.
+    /// Deletes expired sessions in batches, so that no lock is held for long. Returns how many.
     pub(super) fn sweep(&self) -> Result<u64, Error> {
         const SQL: &str = "
             DELETE FROM sessions
