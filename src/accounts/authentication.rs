@@ -1,7 +1,8 @@
-//! Are you who you say? The throttle, the users table and the passwords, asked in that order.
+//! Checks an email and a password: first the throttle, then the users table, then the password's hash.
 //!
-//! The answer never tells which half of a pair was wrong. To look and to hash takes a while, so
-//! whatever is done with the answer is done only if the hash still is the user's.
+//! The answer does not tell whether the email or the password was wrong. Hashing takes long, and the
+//! password can change meanwhile. So the answer contains the hash, and the caller's change takes effect
+//! only if the user still has that hash.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,20 +14,20 @@ use crate::database::Database;
 use crate::error::{Error, StartError};
 use crate::events::event;
 
-/// Whoever is right, with the hash that the password matched. `None` if either half is wrong.
+/// The user, with the hash that the password matched. `None` if the email or the password is wrong.
 type Answer = Result<Option<(User, PasswordHash)>, Error>;
 
-/// What it takes to tell.
+/// What a check of an email and a password needs.
 pub struct Authentication {
-    /// The line in which passwords are hashed, compared and judged.
+    /// Hashes, compares and judges passwords, in a line.
     pub passwords: Passwords,
-    /// Who has tried too often.
+    /// Counts logins and forms.
     pub throttle: Throttle,
     database: Arc<Database>,
 }
 
 impl Authentication {
-    /// For the users of that database. New hashes get that bcrypt cost.
+    /// Authentication for the users of that database. New hashes get that bcrypt cost.
     ///
     /// # Errors
     /// As [`Passwords::new`].
@@ -38,7 +39,8 @@ impl Authentication {
     /// The user with that email and password.
     ///
     /// # Errors
-    /// [`Error::Throttled`] after too many wrong tries, [`Error::Busy`] if too many are ahead in line.
+    /// [`Error::Throttled`] after too many failed logins; [`Error::Busy`] if the turn of this visitor's
+    /// network did not come within 10 s.
     pub fn authenticate(&self, email: &str, password: &Password, ip: IpAddr) -> Answer {
         let attempt = self.throttle.login(email, ip).inspect_err(|_| {
             event("login-throttled", ip, &[("email", email)]);
@@ -52,7 +54,8 @@ impl Authentication {
         answer
     }
 
-    /// Replaces a hash of another cost than new ones on the way, which takes a second turn in line.
+    /// Compares the password. If the stored hash has another cost than new ones, also replaces it, for
+    /// which the request waits in line a second time.
     fn compare_and_upgrade(&self, email: &str, password: &Password, ip: IpAddr) -> Answer {
         let Some((user, hash)) = self.compare(email, password, ip)? else { return Ok(None) };
         if !self.passwords.is_outdated(&hash) {
@@ -62,7 +65,7 @@ impl Authentication {
         if users::upgrade_hash(&self.database, user.uid, &hash, &new)? {
             return Ok(Some((user, new)));
         }
-        // Another login has just done so, or the password was changed: what counts is what it is now.
+        // Another request has replaced the hash in the meantime: compare with the new one.
         self.compare(email, password, ip)
     }
 

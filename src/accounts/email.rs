@@ -1,21 +1,21 @@
-//! Emails: which may have an account, and which are the same.
+//! Email addresses: which are valid, and which belong to the same account.
 
 use email_address::{EmailAddress, Options};
 
-/// An email address's most bytes (RFC 5321, 4.5.3.1.3).
+/// The longest email address, in bytes (RFC 5321, 4.5.3.1.3).
 pub const MAX_EMAIL_BYTES: usize = 254;
 
 const EMAIL_MISSING: &str = "Enter your email address.";
 const EMAIL_ODD: &str = "Enter an email address like ada@example.org.";
 const EMAIL_TOO_LONG: &str = "Use an email address of at most 254 characters.";
 
-/// An email as accounts are found by: Unicode lower case. This is the one place that decides which
-/// emails are the same; PostgreSQL's `lower()` means something else in each locale.
+/// The email in Unicode lower case. Two emails belong to the same account if this function returns the
+/// same for both. PostgreSQL's `lower()` is not used, because its result depends on the locale.
 pub fn fold(email: &str) -> String {
     email.to_lowercase()
 }
 
-/// Why no account can have that email, in a sentence for whoever typed it.
+/// Why an email is invalid, in a sentence for the visitor. `None` if it is valid.
 pub fn problem(email: &str) -> Option<&'static str> {
     let options = Options::default().without_display_text().without_domain_literal();
     if email.is_empty() {

@@ -1,4 +1,4 @@
-//! Accounts: who may log in, and what it takes. Nothing in here knows HTTP.
+//! Accounts: users, emails, passwords, and the check of a login. Nothing in this folder knows HTTP.
 
 pub mod authentication;
 pub mod email;

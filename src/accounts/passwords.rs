@@ -1,9 +1,9 @@
-//! Passwords: which are strong enough, bcrypt, and the line in which both wait.
+//! Passwords: how strong they must be, their bcrypt hashes, and the line in which this work waits.
 //!
-//! bcrypt is slow on purpose, and judging a password takes nearly as long. So both get threads of
-//! their own, one a core, and wait in one line that takes turns between networks: a flood delays the
-//! network that it comes from. Pages stay fast, because a kernel lets threads that mostly sleep go
-//! before threads that never do.
+//! bcrypt is slow on purpose, and judging a password's strength takes nearly as long. Both run on
+//! threads of their own, one for each core. The work waits in a line that takes turns between networks,
+//! so a flood from one network mainly delays that network. Pages stay fast, because the kernel's
+//! scheduler prefers threads that mostly sleep to threads that compute all the time.
 
 use std::net::IpAddr;
 use std::thread;
@@ -16,32 +16,32 @@ use crate::error::{Error, StartError};
 use crate::line::{Line, Patience};
 use crate::network::network;
 
-/// What to say of two passwords that should be one.
+/// The message for a repeated password that differs from the first.
 pub const NOT_CONFIRMED: &str = "The two passwords are not the same.";
 
-/// Shorter is refused, in characters (OWASP ASVS 5.0, 6.2.1).
+/// The shortest password, in characters (OWASP ASVS 5.0, 6.2.1).
 pub const MIN_CHARS: usize = 8;
 
-/// Longer is refused, in bytes, rather than cut: bcrypt reads no more than this.
+/// The longest password, in bytes. bcrypt reads no more, so a longer one is refused, not truncated.
 pub const MAX_BYTES: usize = 71;
 
-/// As much of a password as is judged, in characters. A guesser who fails at these fails at the rest,
-/// and the time to judge grows with the cube.
-const JUDGED_CHARS: usize = 24;
+/// At most this many characters of a password are judged. If these are hard to guess, the whole is; and
+/// the time to judge grows with the cube of the length.
+const MAX_JUDGED_CHARS: usize = 24;
 
-/// As much of a name or an email as a password is judged by, in bytes.
-const KNOWN_BYTES: usize = 254;
+/// At most this many bytes of each name and of the email are used to judge a password.
+const MAX_KNOWN_BYTES: usize = 254;
 
-/// How long a password waits for its turn. Once begun, work on it is always finished.
+/// Work on a password begins within 10 s or not at all. Once begun, it is always waited for.
 const PATIENCE: Patience = Patience { begin: Duration::from_secs(10), end: Duration::MAX };
 
-/// bcrypt's own limits of the cost.
+/// The costs that bcrypt supports.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 
-/// A password as it was typed. It can be hashed and compared, and nothing else.
+/// A password as it was typed. It can be judged, hashed and compared, but not printed.
 pub struct Password(String);
 
-/// A password's hash in bcrypt's format, `$2b$<cost>$<salt and hash>`, 60 characters.
+/// A password's hash in bcrypt's format: `$2b$<cost>$<salt and hash>`, 60 characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
@@ -57,10 +57,10 @@ impl Password {
         Password(value.to_owned())
     }
 
-    /// Why this password cannot be chosen, in a sentence for the visitor. `None` if it can.
+    /// Why this password is too weak, in a sentence for the visitor. `None` if it is strong enough.
     ///
-    /// There are no rules on composition (OWASP ASVS 5.0, 6.2.5): a guesser's own estimate, told
-    /// the visitor's name and email, decides.
+    /// There are no rules on composition (OWASP ASVS 5.0, 6.2.5). zxcvbn estimates how many guesses the
+    /// password withstands by somebody who knows the visitor's name and email.
     pub fn weakness(&self, names_and_email: [&str; 3]) -> Option<String> {
         if self.0.chars().count() < MIN_CHARS {
             return Some(format!("Use at least {MIN_CHARS} characters."));
@@ -71,10 +71,10 @@ impl Password {
             ));
         }
         let known =
-            names_and_email.iter().map(|text| &text[..text.floor_char_boundary(KNOWN_BYTES)]);
+            names_and_email.iter().map(|text| &text[..text.floor_char_boundary(MAX_KNOWN_BYTES)]);
         let words = known.clone().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
         let known: Vec<&str> = known.chain(words).collect();
-        let beginning: String = self.0.chars().take(JUDGED_CHARS).collect();
+        let beginning: String = self.0.chars().take(MAX_JUDGED_CHARS).collect();
         let estimate = zxcvbn(&beginning, &known);
         if estimate.score() >= Score::Three {
             return None;
@@ -87,7 +87,11 @@ impl Password {
         Some(advice.join(" "))
     }
 
-    /// The hash at that cost, made on this thread, for a password of at most [`MAX_BYTES`].
+    /// The hash of this password at that cost. It is computed on the current thread, not in the line.
+    ///
+    /// # Errors
+    /// [`Error::System`] for a password longer than [`MAX_BYTES`], or a cost that bcrypt does not
+    /// support.
     pub fn hash(&self, cost: u32) -> Result<PasswordHash, Error> {
         let hash = non_truncating_hash(&self.0, cost);
         hash.map(PasswordHash).map_err(|error| Error::System(format!("bcrypt: {error}")))
@@ -95,7 +99,7 @@ impl Password {
 }
 
 impl PasswordHash {
-    /// A hash that the users table gave back.
+    /// A hash from the users table.
     pub(crate) fn stored(value: String) -> PasswordHash {
         PasswordHash(value)
     }
@@ -105,10 +109,10 @@ impl PasswordHash {
         &self.0
     }
 
-    /// The cost it was made at.
+    /// The cost in this hash.
     ///
     /// # Errors
-    /// [`Error::System`] if this is no hash of bcrypt's.
+    /// [`Error::System`] if it contains no valid cost.
     fn cost(&self) -> Result<u32, Error> {
         let cost = self.0.get(4..6).and_then(|cost| cost.parse().ok());
         cost.filter(|cost| COSTS.contains(cost)).ok_or_else(|| unreadable(&"no cost in it"))
@@ -116,7 +120,7 @@ impl PasswordHash {
 }
 
 impl Passwords {
-    /// Starts the threads, one a core.
+    /// Starts the threads, one for each core. New hashes get that cost.
     ///
     /// # Errors
     /// [`StartError::System`] if a thread cannot be started.
@@ -125,7 +129,7 @@ impl Passwords {
         Ok(Passwords { cost, line: Line::new("turn to hash a password", cores)? })
     }
 
-    /// [`Password::weakness`], in the line.
+    /// Runs [`Password::weakness`] in the line.
     ///
     /// # Errors
     /// [`Error::Busy`] if the turn of this visitor's network did not come within 10 s.
@@ -140,20 +144,20 @@ impl Passwords {
         self.run_queued(ip, move || password.weakness(known.each_ref().map(String::as_str)))
     }
 
-    /// The hash of a new password, which must be at most [`MAX_BYTES`] long.
+    /// Runs [`Password::hash`] in the line, at the cost of new hashes.
     ///
     /// # Errors
-    /// [`Error::Busy`] if the turn of this visitor's network did not come within 10 s.
+    /// Those of [`Password::hash`]; [`Error::Busy`] if the turn of this visitor's network did not come
+    /// within 10 s.
     pub fn hash(&self, ip: IpAddr, password: &Password) -> Result<PasswordHash, Error> {
         let (password, cost) = (Password(password.0.clone()), self.cost);
         self.run_queued(ip, move || password.hash(cost))?
     }
 
-    /// Whether a password is the one that was hashed. Without a hash, because there is no such user,
-    /// the answer is no.
+    /// Whether a password matches a hash. `false` if there is no hash, because the user is unknown.
     ///
-    /// Every no takes one time, that of a hash of the highest cost there is, whatever the cost of this
-    /// one (OWASP ASVS 5.0, 6.3.8). `highest_cost` is that of the hashes in the users table, if any.
+    /// Each `false` takes the same time: that of one comparison at the highest cost in use (OWASP ASVS
+    /// 5.0, 6.3.8). `highest_cost` is the highest in the users table; `None` if it has no users.
     ///
     /// # Errors
     /// [`Error::Busy`] if the turn of this visitor's network did not come within 10 s;
@@ -165,24 +169,25 @@ impl Passwords {
         hash: Option<&PasswordHash>,
         highest_cost: Option<u32>,
     ) -> Result<bool, Error> {
-        let no_costs = highest_cost.filter(|cost| COSTS.contains(cost)).unwrap_or_default();
-        let no_costs = no_costs.max(self.cost);
-        // A password that cannot have been hashed gets the answer of an unknown user.
+        let false_cost = highest_cost.filter(|cost| COSTS.contains(cost)).unwrap_or_default();
+        let false_cost = false_cost.max(self.cost);
+        // A password that is too long to have been hashed is treated like an unknown user.
         let Some(hash) = hash.filter(|_| password.0.len() <= MAX_BYTES) else {
-            return self.run_queued(ip, move || waste(no_costs))?.map(|()| false);
+            return self.run_queued(ip, move || compare_with_dummy(false_cost))?.map(|()| false);
         };
         let (password, hash, cost) = (password.0.clone(), hash.0.clone(), hash.cost()?);
         self.run_queued(ip, move || {
             let is_right = non_truncating_verify(password, &hash).map_err(|e| unreadable(&e))?;
             if !is_right {
-                // One more doubles the time, so 2^a + (2^a + 2^(a+1) + … + 2^(b-1)) is 2^b.
-                (cost..no_costs).try_for_each(waste)?;
+                // A comparison at cost n takes 2^n units of time. This one took 2^a; the following take
+                // 2^a + 2^(a+1) + … + 2^(b-1), so that the sum is 2^b.
+                (cost..false_cost).try_for_each(compare_with_dummy)?;
             }
             Ok(is_right)
         })?
     }
 
-    /// Whether a hash has another cost than one made today, and should be replaced.
+    /// Whether a hash has another cost than new ones, and should be replaced.
     pub fn is_outdated(&self, hash: &PasswordHash) -> bool {
         hash.cost().is_ok_and(|cost| cost != self.cost)
     }
@@ -196,9 +201,9 @@ impl Passwords {
     }
 }
 
-/// Takes the time of one comparison at that cost.
-fn waste(cost: u32) -> Result<(), Error> {
-    // A hash that no password has, as far as anybody knows.
+/// Compares with a dummy hash, which takes as long as any comparison at that cost.
+fn compare_with_dummy(cost: u32) -> Result<(), Error> {
+    // No password is known to have this hash.
     let dummy = format!("$2b${cost:02}${}", ".".repeat(53));
     non_truncating_verify("", &dummy).map(drop).map_err(|error| unreadable(&error))
 }

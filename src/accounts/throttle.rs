@@ -1,7 +1,7 @@
-//! Who has tried too often.
+//! Limits how often a network can try to log in, to register, or to send a form.
 //!
-//! Tries are counted for a pair of email and network, and for a network, never for an email alone:
-//! nobody can lock a visitor out from another network.
+//! Logins are counted for each pair of email and network, and for each network, but never for an email
+//! alone. So nobody can lock a user out from another network.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -15,8 +15,8 @@ use super::email;
 use crate::error::Error;
 use crate::network::network;
 
-/// Keys remembered for each limit; at about 100 bytes a key, a few megabytes. Beyond it, the one
-/// not seen for longest is forgotten.
+/// The most keys that each limit remembers, about 100 bytes each. A new one then replaces the least
+/// recently used.
 const MAX_KEYS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 
 /// The limits of the whole server.
@@ -33,14 +33,14 @@ pub struct Throttle {
     hasher: RandomState,
 }
 
-/// A login that has been counted, until [`Throttle::forgive`] or [`Throttle::give_back`] undo it.
+/// A counted login. [`Throttle::forgive`] or [`Throttle::give_back`] takes the count back.
 pub struct Attempt {
     email: u64,
     network: u64,
 }
 
 impl Throttle {
-    /// Nobody has tried anything yet.
+    /// A throttle that has counted nothing yet.
     pub fn new() -> Throttle {
         let (quarter, hour) = (Duration::from_mins(15), Duration::from_hours(1));
         Throttle {
@@ -52,17 +52,17 @@ impl Throttle {
         }
     }
 
-    /// Counts a login before its password is looked at, so that simultaneous guesses count too.
+    /// Counts a login before its password is compared, so that simultaneous guesses count, too.
     ///
     /// # Errors
-    /// [`Error::Throttled`] if there were too many for this email or in all from this network.
+    /// [`Error::Throttled`] if this network has too many failed logins, for this email or in all.
     pub fn login(&self, email: &str, ip: IpAddr) -> Result<Attempt, Error> {
         let network = network(ip);
         let attempt = Attempt {
             email: self.hasher.hash_one((email::fold(email), network)),
             network: self.hasher.hash_one(network),
         };
-        // The network first: what it refuses takes no room among the emails, and pushes none out.
+        // The network is counted first: a login that it refuses takes no memory in `by_email`.
         self.by_network.count(attempt.network)?;
         self.by_email
             .count(attempt.email)
@@ -70,19 +70,20 @@ impl Throttle {
         Ok(attempt)
     }
 
-    /// The login was right: it does not count, and neither do the failures before it.
+    /// Call this after a successful login. It takes the count back, and clears the failed logins for this
+    /// email from this network.
     pub fn forgive(&self, attempt: &Attempt) {
         self.by_email.clear(attempt.email);
         self.by_network.give_back(attempt.network);
     }
 
-    /// The server could not tell right from wrong: the login does not count.
+    /// Call this if the password could not be compared. It takes the count back.
     pub fn give_back(&self, attempt: &Attempt) {
         self.by_email.give_back(attempt.email);
         self.by_network.give_back(attempt.network);
     }
 
-    /// Counts a try to register, whatever becomes of it.
+    /// Counts a registration, even if it fails later.
     ///
     /// # Errors
     /// [`Error::Throttled`] if there were too many from this network.
@@ -90,23 +91,23 @@ impl Throttle {
         self.registrations.count(self.hasher.hash_one(network(ip)))
     }
 
-    /// Counts a form as refused before it is judged, because judging a password takes long.
+    /// Counts a form as refused before its password is judged, because judging takes long.
     ///
     /// # Errors
-    /// [`Error::Throttled`] if too many from this network were refused.
+    /// [`Error::Throttled`] if this network has sent too many refused forms.
     pub fn form(&self, ip: IpAddr) -> Result<(), Error> {
         self.forms.count(self.hasher.hash_one(network(ip)))
     }
 
-    /// The form was not refused: it does not count.
+    /// Call this if the form was accepted. It takes the count back.
     pub fn accept_form(&self, ip: IpAddr) {
         self.forms.give_back(self.hasher.hash_one(network(ip)));
     }
 
-    /// How many keys are remembered in all, at most 400,000.
+    /// The number of keys that all limits remember, at most 400,000.
     pub fn keys(&self) -> usize {
         let limits = [&self.by_email, &self.by_network, &self.registrations, &self.forms];
-        limits.map(|limit| limit.forgotten_at.lock().len()).iter().sum()
+        limits.map(|limit| limit.empty_at.lock().len()).iter().sum()
     }
 }
 
@@ -116,44 +117,45 @@ impl Default for Throttle {
     }
 }
 
-/// A number of tries in a time, for each key: a leaky bucket, known by the moment at which it will
-/// be empty.
+/// A leaky bucket for each key. Each try adds to the bucket, which drains at a constant rate; a try
+/// that would overflow it is refused.
 struct Limit {
-    forgotten_at: Mutex<LruCache<u64, Instant>>,
-    /// How long one try takes to be forgotten.
-    each: Duration,
-    /// How long as many tries as are allowed take.
-    all: Duration,
+    /// For each key, when its bucket will be empty.
+    empty_at: Mutex<LruCache<u64, Instant>>,
+    /// How long one try takes to drain.
+    drain_time: Duration,
+    /// How long a full bucket takes to drain.
+    capacity: Duration,
 }
 
 impl Limit {
     fn new(tries: u32, time: Duration) -> Limit {
-        let forgotten_at = Mutex::new(LruCache::new(MAX_KEYS));
-        Limit { forgotten_at, each: time / tries, all: time }
+        let empty_at = Mutex::new(LruCache::new(MAX_KEYS));
+        Limit { empty_at, drain_time: time / tries, capacity: time }
     }
 
     fn count(&self, key: u64) -> Result<(), Error> {
-        // The clock is read under the lock: whoever counts later must not have an earlier time, or
-        // the last of simultaneous tries is refused.
-        let mut forgotten_at = self.forgotten_at.lock();
+        // The clock is read while the lock is held. Otherwise a thread could count with an earlier time
+        // than the thread before it, and refuse the last allowed of simultaneous tries.
+        let mut empty_at = self.empty_at.lock();
         let now = Instant::now();
-        let known = forgotten_at.get(&key).copied().unwrap_or(now);
-        let counted = known.max(now) + self.each;
-        let wait = (counted - now).saturating_sub(self.all);
+        let known = empty_at.get(&key).copied().unwrap_or(now);
+        let counted = known.max(now) + self.drain_time;
+        let wait = (counted - now).saturating_sub(self.capacity);
         if !wait.is_zero() {
             return Err(Error::Throttled(wait));
         }
-        forgotten_at.put(key, counted);
+        empty_at.put(key, counted);
         Ok(())
     }
 
     fn give_back(&self, key: u64) {
-        if let Some(forgotten_at) = self.forgotten_at.lock().peek_mut(&key) {
-            *forgotten_at = forgotten_at.checked_sub(self.each).unwrap_or(*forgotten_at);
+        if let Some(empty_at) = self.empty_at.lock().peek_mut(&key) {
+            *empty_at = empty_at.checked_sub(self.drain_time).unwrap_or(*empty_at);
         }
     }
 
     fn clear(&self, key: u64) {
-        self.forgotten_at.lock().pop(&key);
+        self.empty_at.lock().pop(&key);
     }
 }

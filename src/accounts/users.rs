@@ -1,6 +1,4 @@
-//! The users table: the queries on it, and which names and emails may stand in it.
-//!
-//! Never sees a password, a request or a response.
+//! The queries on the users table, and which names it accepts.
 
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
@@ -13,15 +11,15 @@ use super::passwords::PasswordHash;
 use crate::database::Database;
 use crate::error::Error;
 
-/// A name's most characters.
+/// The longest first or last name, in characters.
 pub const MAX_NAME_CHARS: usize = 100;
 
 const NAME_TOO_LONG: &str = "Use at most 100 characters.";
 const NAME_ODD: &str = "Use letters, blanks and punctuation only.";
 
-/// Characters that show nothing, or turn the text around them the other way: Unicode's
+/// Characters that are invisible or change the direction of text: Unicode's
 /// `Default_Ignorable_Code_Point`, its line separators, and two that look blank. A name with one of
-/// them could pass for another, or reorder the page that shows it.
+/// them could look like another name, or change the order of the text around it.
 const INVISIBLE: [RangeInclusive<char>; 18] = [
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
@@ -43,12 +41,12 @@ const INVISIBLE: [RangeInclusive<char>; 18] = [
     '\u{e0000}'..='\u{e0fff}',
 ];
 
-/// Of these, what Persian and Indian names are spelt with, and emoji: the two joiners, the two
-/// variation selectors of emoji, and the letters of flags. They may stand behind something visible.
+/// Those of them that are allowed after a visible character: the two joiners, which Persian and Indian
+/// spelling and emoji need, the two variation selectors of emoji, and the letters in emoji of flags.
 const JOINERS: [RangeInclusive<char>; 3] =
     ['\u{200c}'..='\u{200d}', '\u{fe0e}'..='\u{fe0f}', '\u{e0020}'..='\u{e007f}'];
 
-/// Replaces a hash, unless it was replaced already. `Sessions::change_password` uses it, too.
+/// Replaces a hash, unless somebody has replaced it already. `sessions/table.rs` uses it, too.
 pub(crate) const SET_HASH: &str = "
     UPDATE users
     SET pwdhash = $3
@@ -57,17 +55,17 @@ pub(crate) const SET_HASH: &str = "
 /// A person who may log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// What the database calls the user by; never changes.
+    /// The primary key, which never changes.
     pub uid: i64,
     /// 1 to 100 characters.
     pub first_name: Box<str>,
     /// 1 to 100 characters.
     pub last_name: Box<str>,
-    /// As it was typed; unique whatever its capitals.
+    /// As it was typed. Unique, and capital letters make no difference.
     pub email: Box<str>,
 }
 
-/// What somebody types to get an account, but for the password.
+/// What somebody types into the registration form, without the password.
 #[derive(Clone, Copy, Default)]
 pub struct NewUser<'a> {
     /// 1 to 100 characters.
@@ -78,7 +76,7 @@ pub struct NewUser<'a> {
     pub email: &'a str,
 }
 
-/// One thing that is wrong with what was typed: the name of its field, and a sentence about it.
+/// A mistake in a form: the name of the field, and a sentence for the visitor.
 pub type Problem = (&'static str, String);
 
 impl User {
@@ -92,8 +90,8 @@ impl User {
         [&*self.first_name, " ", &*self.last_name].concat()
     }
 
-    /// The user in a row with the columns uid, `first_name`, `last_name` and email. The queries here
-    /// select them, and so does the one in `sessions/table.rs` that brings a session's user along.
+    /// The user in a row with the columns uid, `first_name`, `last_name` and email. Queries in this file
+    /// and in `sessions/table.rs` select them.
     pub(crate) fn from_row(row: &Row) -> User {
         User {
             uid: row.get("uid"),
@@ -105,7 +103,7 @@ impl User {
 }
 
 impl NewUser<'_> {
-    /// Why nobody can have those names or that email. Empty if all is well.
+    /// The mistakes in the names and the email. Empty if there are none.
     pub fn problems(&self) -> Vec<Problem> {
         let problems = [
             ("first_name", name_problem(self.first_name, "first name")),
@@ -121,8 +119,8 @@ impl NewUser<'_> {
     }
 }
 
-/// Stores a new user. `None` if the email has an account already: the unique column says so, since
-/// looking first would let two simultaneous registrations both pass.
+/// Stores a new user. `None` if the email has an account already. The unique constraint decides that,
+/// because two simultaneous registrations would both pass a query before the insertion.
 pub fn add(database: &Database, new: NewUser, hash: &PasswordHash) -> Result<Option<User>, Error> {
     const SQL: &str = "
         INSERT INTO users (first_name, last_name, email, email_folded, pwdhash)
@@ -140,7 +138,7 @@ pub fn add(database: &Database, new: NewUser, hash: &PasswordHash) -> Result<Opt
     }
 }
 
-/// The user with that email, whatever its capitals, and the hash of the password.
+/// The user with that email, and the hash of the password. Capital letters make no difference.
 pub fn find(database: &Database, email: &str) -> Result<Option<(User, PasswordHash)>, Error> {
     const SQL: &str = "
         SELECT uid, first_name, last_name, email, pwdhash
@@ -151,7 +149,7 @@ pub fn find(database: &Database, email: &str) -> Result<Option<(User, PasswordHa
     Ok(row.map(|row| (User::from_row(&row), PasswordHash::stored(row.get("pwdhash")))))
 }
 
-/// The highest bcrypt cost of all hashes. `None` without users. An index answers at once.
+/// The highest bcrypt cost of all hashes, read from an index. `None` if there are no users.
 pub fn highest_cost(database: &Database) -> Result<Option<u32>, Error> {
     const SQL: &str = "
         SELECT max(substring(pwdhash FROM 5 FOR 2)) AS cost
@@ -162,7 +160,7 @@ pub fn highest_cost(database: &Database) -> Result<Option<u32>, Error> {
     Ok(cost.and_then(|cost| cost.parse().ok()))
 }
 
-/// Every user, with the time of registration in UTC, by email.
+/// All users, ordered by email, each with the time of registration.
 pub fn list(database: &Database) -> Result<Vec<(User, SystemTime)>, Error> {
     const SQL: &str = "
         SELECT uid, first_name, last_name, email, created_at
@@ -172,7 +170,7 @@ pub fn list(database: &Database) -> Result<Vec<(User, SystemTime)>, Error> {
     Ok(rows.iter().map(|row| (User::from_row(row), row.get("created_at"))).collect())
 }
 
-/// Replaces a hash by one of the same password at another cost. `false` if somebody replaced it first.
+/// Replaces a hash by one of the same password at another cost. `false` if it was replaced meanwhile.
 pub fn upgrade_hash(
     database: &Database,
     uid: i64,
@@ -184,7 +182,7 @@ pub fn upgrade_hash(
     Ok(changed? == 1)
 }
 
-/// Deletes a user, and with the user every session. `false` if there was none.
+/// Deletes a user and all sessions of this user. `false` if there is no such user.
 pub fn remove(database: &Database, uid: i64) -> Result<bool, Error> {
     const SQL: &str = "
         DELETE FROM users
@@ -202,7 +200,7 @@ fn name_problem(name: &str, label: &str) -> Option<String> {
     }
 }
 
-/// Whether a text shows as what it is: nothing invisible in it, but for joiners behind a visible character.
+/// Whether a text has no invisible characters, except [`JOINERS`] after a visible character.
 fn is_visible(text: &str) -> bool {
     let is_in = |ranges: &[RangeInclusive<char>], c| ranges.iter().any(|range| range.contains(&c));
     let mut may_join = false;
