@@ -1,5 +1,5 @@
-//! Brings the schema up to date: the numbered files in `sql/`, and one step that SQL cannot do, because
-//! the program alone folds emails.
+//! Brings the schema up to date: runs the numbered files in `sql/`, and between two of them a step that
+//! SQL cannot do: it folds the emails with the program's own function.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -19,21 +19,24 @@ mod embedded {
     refinery::embed_migrations!("sql");
 }
 
-/// Why a try failed: a start meets others, so not every cause is final.
+/// Why a try failed. Some causes are conflicts with another start, after which a new try can succeed.
 type Cause = Box<dyn StdError + Send + Sync>;
 
-/// The migration that makes room for folded emails; the next one relies on them.
+/// The migration that adds the column for folded emails. The next one requires them.
 const EMAIL_FOLDED: i32 = 3;
 
-/// How many accounts are changed by one statement.
+/// The most accounts that one statement changes.
 const BATCH: usize = 10_000;
 
-/// How often, and after what pause, a start that met another one tries.
+/// The most tries of a start that conflicts with another one.
 const TRIES: u32 = 10;
+
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What a start meets if another one, or a program of an older version, is at the same tables.
-const MET_ANOTHER: [SqlState; 7] = [
+/// The errors that occur if another start, or a server of an older version, uses the same tables at the
+/// same time.
+const CONFLICTS: [SqlState; 7] = [
     SqlState::UNIQUE_VIOLATION,
     SqlState::NOT_NULL_VIOLATION,
     SqlState::DUPLICATE_TABLE,
@@ -43,7 +46,7 @@ const MET_ANOTHER: [SqlState; 7] = [
     SqlState::LOCK_NOT_AVAILABLE,
 ];
 
-/// Runs what is still to come.
+/// Runs the migrations that this database does not have yet.
 ///
 /// # Errors
 /// [`StartError::Setting`] if two accounts have one email, or if the tables cannot be made or are newer
@@ -53,7 +56,7 @@ pub fn run(client: &mut Client) -> Result<(), StartError> {
     loop {
         match migrate(client) {
             Ok(()) => return Ok(()),
-            Err(cause) if tries < TRIES && has_met_another(&*cause) => thread::sleep(PAUSE),
+            Err(cause) if tries < TRIES && is_conflict(&*cause) => thread::sleep(PAUSE),
             Err(cause) => {
                 return Err(final_error(cause));
             }
@@ -69,7 +72,7 @@ pub fn versions() -> impl Iterator<Item = i32> {
 
 fn migrate(client: &mut Client) -> Result<(), Cause> {
     client.batch_execute("SET lock_timeout = '5s'")?;
-    // Grouped: all files of a run take effect, or none does.
+    // Grouped: one transaction for all files of a run.
     let runner = || migrations::runner().set_grouped(true);
     runner().set_target(Target::Version(EMAIL_FOLDED)).run(client)?;
     let last = runner().get_last_applied_migration(client)?;
@@ -80,7 +83,7 @@ fn migrate(client: &mut Client) -> Result<(), Cause> {
     Ok(())
 }
 
-/// Folds the emails of all accounts, or of none if two of them have one email.
+/// Folds the emails of all accounts. Changes nothing if two accounts would have the same email.
 fn fold_emails(client: &mut Client) -> Result<(), Cause> {
     const SET: &str = "
         UPDATE users
@@ -108,7 +111,7 @@ fn fold_emails(client: &mut Client) -> Result<(), Cause> {
     Ok(transaction.commit()?)
 }
 
-/// What ends the start. Only a database that cannot answer now is worth another try.
+/// The error that ends the start. Only [`StartError::Database`] is worth another try.
 fn final_error(cause: Cause) -> StartError {
     let is_away = database_error(&*cause).is_some_and(|error| error.code().is_none_or(is_outage));
     match cause.downcast::<StartError>() {
@@ -120,12 +123,12 @@ fn final_error(cause: Cause) -> StartError {
     }
 }
 
-fn has_met_another(cause: &(dyn StdError + 'static)) -> bool {
+fn is_conflict(cause: &(dyn StdError + 'static)) -> bool {
     let code = database_error(cause).and_then(postgres::Error::code);
-    code.is_some_and(|code| MET_ANOTHER.contains(code))
+    code.is_some_and(|code| CONFLICTS.contains(code))
 }
 
-/// What the client says, which libraries wrap.
+/// The database client's error among the causes, if there is one.
 fn database_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a postgres::Error> {
     iter::successors(Some(cause), |&cause| cause.source()).find_map(|cause| cause.downcast_ref())
 }

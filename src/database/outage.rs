@@ -1,5 +1,5 @@
-//! Says in the log that the database is away, and that it is back: a line each, not one for each
-//! request that fails meanwhile.
+//! Logs the beginning and the end of an outage of the database, instead of a line for each request that
+//! fails meanwhile.
 
 use std::fmt;
 use std::mem;
@@ -13,17 +13,17 @@ use r2d2::event::{AcquireEvent, CheckoutEvent, HandleEvent, TimeoutEvent};
 
 use crate::error::one_line;
 
-/// How often an outage is mentioned again.
-const MENTION_EVERY: Duration = Duration::from_mins(1);
+/// How often a lasting outage is logged again.
+const REPEAT_EVERY: Duration = Duration::from_mins(1);
 
-/// An outage that begins within this time of the last one's end is announced when it has lasted until
-/// then: a database that comes and goes must not fill the log.
-const CALM: Duration = Duration::from_secs(10);
+/// An outage is logged only if it is still going on this long after the previous one ended. So a
+/// database that fails again and again does not fill the log.
+const MIN_GAP: Duration = Duration::from_secs(10);
 
-/// The cause where the pool knows none.
+/// The cause in the log if the pool does not name one.
 const ALL_TAKEN: &str = "every connection to it is in use";
 
-/// Whether the database is away, told by the pool and by requests that failed.
+/// Whether the database is away, according to the pool and to failed requests.
 #[derive(Clone)]
 pub struct Outage(Arc<(String, Mutex<State>)>);
 
@@ -41,7 +41,7 @@ struct Away {
 }
 
 impl Outage {
-    /// Of the database at that host or socket.
+    /// Watches the database at that host or socket.
     pub fn new(place: String) -> Outage {
         Outage(Arc::new((place, Mutex::default())))
     }
@@ -54,7 +54,7 @@ impl Outage {
         true
     }
 
-    /// The database gave no answer, for that cause. `None` if none is known.
+    /// Records that the database did not answer. The cause is `None` if it is unknown.
     pub fn begin(&self, cause: Option<String>) {
         let line = self.0.1.lock().began(Instant::now(), cause);
         if let Some(line) = line {
@@ -71,9 +71,9 @@ impl Outage {
 }
 
 impl State {
-    /// The line that is due, if one is.
+    /// Records the outage, and returns the line to log, if any.
     fn began(&mut self, now: Instant, cause: Option<String>) -> Option<String> {
-        let is_calm = self.last_end.is_none_or(|end| now - end >= CALM);
+        let is_calm = self.last_end.is_none_or(|end| now - end >= MIN_GAP);
         let away = self.away.get_or_insert_with(|| Away {
             since: now,
             mentioned: None,
@@ -85,7 +85,7 @@ impl State {
         }
         let line = match away.mentioned {
             None if is_calm => format!("no answer: {}", away.cause),
-            Some(last) if now - last >= MENTION_EVERY => {
+            Some(last) if now - last >= REPEAT_EVERY => {
                 format!("still no answer, {}: {}", away.summary(now), away.cause)
             }
             _ => return None,

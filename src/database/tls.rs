@@ -1,8 +1,8 @@
-//! TLS to the database: whom to trust. In: two settings. Out: what makes and verifies connections.
+//! TLS connections to the database, and which certificates they accept.
 //!
-//! `sslmode` and `sslrootcert` mean what they mean to libpq, but where it would be lax: `require`
-//! verifies the server's certificate and name as `verify-full` does, and so does `sslrootcert`
-//! without any `sslmode`. The system's certificates are trusted unless `sslrootcert` names others.
+//! `sslmode` and `sslrootcert` work as in libpq, with two stricter exceptions: `require`, and
+//! `sslrootcert` without `sslmode`, verify the server's certificate and name as `verify-full` does. The
+//! system's certificates are trusted unless `sslrootcert` names others.
 
 use std::sync::Arc;
 
@@ -25,21 +25,22 @@ use crate::error::one_line;
 /// How much of a server's certificate is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
-    /// Nothing: TLS is not insisted on, and whoever answers is trusted.
+    /// Nothing. TLS is optional, and any server is trusted.
     Nothing,
-    /// That an authority we trust has signed it.
+    /// A trusted authority must have signed it.
     Authority,
-    /// That, and that it names the host.
+    /// A trusted authority must have signed it, and it must name the host.
     AuthorityAndName,
 }
 
-/// Whether to ask for TLS, and what to verify then. Both settings are empty if not given.
+/// Whether to use TLS, and what to verify. A setting that is not given is an empty text.
 ///
 /// # Errors
-/// The cause, for modes that there are not or that would verify nothing.
+/// The cause, if the mode is unknown or the two settings together would verify nothing.
 pub fn mode(sslmode: &str, sslrootcert: &str) -> Result<(SslMode, Verify), String> {
     match (sslmode, sslrootcert) {
-        // Public authorities sign for anybody, so that without the name they prove nothing.
+        // A public authority signs certificates for anybody, so one proves nothing unless the name is
+        // verified, too.
         ("disable" | "allow" | "prefer" | "verify-ca", "system") | ("verify-ca", "") => {
             Err(format!(
                 "sslmode={sslmode} needs certificates of your own: write sslrootcert=PATH, or \
@@ -56,10 +57,10 @@ pub fn mode(sslmode: &str, sslrootcert: &str) -> Result<(SslMode, Verify), Strin
     }
 }
 
-/// What makes TLS connections.
+/// The connector that makes TLS connections.
 ///
 /// # Errors
-/// The cause, if there are no certificates to verify with.
+/// The cause, if no trusted certificate can be read.
 pub fn connector(verify: Verify, sslrootcert: &str) -> Result<MakeRustlsConnect, String> {
     let (mut roots, mut own) = (RootCertStore::empty(), Vec::new());
     let missing = match sslrootcert {
@@ -82,14 +83,14 @@ pub fn connector(verify: Verify, sslrootcert: &str) -> Result<MakeRustlsConnect,
     let algorithms = config.crypto_provider().signature_verification_algorithms;
     let verifier = Verifier { verify, roots, own, algorithms };
     let mut config = config
-        .dangerous() // as rustls calls every verifier but its own
+        .dangerous() // rustls calls every verifier dangerous except its own
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// What to do about a failed connection, after a semicolon. Empty if there is nothing to add.
+/// Advice about a failed connection, which begins with a semicolon. Empty if there is none.
 pub fn advice(cause: &str) -> &'static str {
     let is = |sign| cause.contains(sign);
     if is("UnknownIssuer") || is("BadSignature") || is("CaUsedAsEndEntity") {
@@ -107,7 +108,7 @@ pub fn advice(cause: &str) -> &'static str {
 struct Verifier {
     verify: Verify,
     roots: RootCertStore,
-    /// What `sslrootcert` names.
+    /// The certificates in the file that `sslrootcert` names.
     own: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -126,8 +127,9 @@ impl ServerCertVerifier for Verifier {
         }
         let parsed = ParsedCertificate::try_from(certificate)?;
         match verify_chain(&parsed, &self.roots, intermediates, now, self.algorithms.all) {
-            // A server's self-signed certificate is often an authority's by form (`openssl req
-            // -x509` makes such), which is refused after all else. If it is named, it is trusted.
+            // A self-signed certificate is often marked as an authority's (`openssl req -x509` does
+            // that). As a server's certificate it fails, in the last check of all. It is still trusted
+            // if `sslrootcert` names it.
             Err(Error::InvalidCertificate(CertificateError::Other(_)))
                 if self.own.contains(certificate) => {}
             outcome => outcome?,
