@@ -1,7 +1,4 @@
-//! The members' folder: plain files, no links, no dot files, nothing below.
-//!
-//! In: a folder, and a name that somebody asked for. Out: what is in it, or one file. That whoever
-//! asks is a member is settled before.
+//! The members' folder. Members see its plain files: no links, no hidden files, no subfolders.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -12,32 +9,32 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, StartError};
 
-/// How long members may see a folder as it was.
+/// How long the list of a folder is used before the folder is read again.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// What to do about a folder of [`is_hidden_from_service`].
+/// Advice about a folder for which [`is_hidden_from_service`] holds.
 pub const HIDDEN: &str =
     "doorward.service cannot see /home, /root, /run/user, /tmp and /var/tmp: put it under /srv";
 
-/// The one file where no folder is set: its name, and what is in it.
+/// The one file for members if no folder is set: its name and its content.
 pub const CHEAT_SHEET: (&str, &str) = ("cheat-sheet.txt", include_str!("pages/cheat-sheet.txt"));
 
-/// What was made of a folder, for everybody who asks within a second. Of those who ask at once, one
-/// reads the folder and the others wait for it.
+/// A value computed from a folder, which all requests within a second share. If several requests need a
+/// new one at the same moment, one computes it and the others wait.
 #[derive(Default)]
 pub struct Shared<T>(Mutex<Option<(Instant, Arc<T>)>>);
 
 impl<T> Shared<T> {
-    /// What was made less than a second ago, or what `make` makes now.
+    /// The value computed less than a second ago; otherwise the result of `make`.
     ///
     /// # Errors
-    /// Those of `make`; whoever asks next tries again.
+    /// Those of `make`. They are not kept: the next call runs `make` again.
     pub fn get(&self, make: impl FnOnce() -> Result<T, Error>) -> Result<Arc<T>, Error> {
         let mut kept = self.0.lock();
         if let Some((_, view)) = kept.as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
             return Ok(Arc::clone(view));
         }
-        // The second begins before the folder is read: what changes meanwhile may be missing.
+        // The second begins before the folder is read, because the value may lack changes made since.
         let since = Instant::now();
         let view = Arc::new(make()?);
         *kept = Some((since, Arc::clone(&view)));
@@ -54,7 +51,7 @@ pub fn list(folder: &Path) -> Result<Vec<(String, u64)>, Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(broken)? {
         let entry = entry.map_err(broken)?;
-        // A name that is not UTF-8 cannot be linked to, and a file may vanish while we look.
+        // A page cannot link to a name that is not UTF-8, and a file may be deleted meanwhile.
         if let (Ok(name), Ok(about)) = (entry.file_name().into_string(), entry.metadata())
             && is_plain(&name)
             && about.is_file()
@@ -66,10 +63,10 @@ pub fn list(folder: &Path) -> Result<Vec<(String, u64)>, Error> {
     Ok(files)
 }
 
-/// That a folder can be listed.
+/// Checks that a folder can be listed.
 ///
 /// # Errors
-/// [`StartError::Setting`] if not, with the advice that fits.
+/// [`StartError::Setting`] if it cannot, with advice.
 pub fn must_be_listed(folder: &Path) -> Result<(), StartError> {
     let Err(error) = fs::read_dir(folder) else { return Ok(()) };
     let mut cause = format!("{} cannot be listed: {error}", folder.display());
@@ -87,10 +84,10 @@ pub fn is_hidden_from_service(folder: &Path) -> bool {
         .any(|above| folder.starts_with(above))
 }
 
-/// Opens a file of a folder. `None` if there is no such plain file in it.
+/// Opens a file in a folder. `None` if the folder has no plain file of that name.
 ///
 /// # Errors
-/// [`Error::System`] if it is there and cannot be read.
+/// [`Error::System`] if the file exists and cannot be read.
 pub fn open(folder: &Path, name: &str) -> Result<Option<File>, Error> {
     let path = folder.join(name);
     // Not `metadata`, which would follow a link out of the folder.
@@ -101,7 +98,7 @@ pub fn open(folder: &Path, name: &str) -> Result<Option<File>, Error> {
     file.map(Some).map_err(|e| Error::System(format!("DOORWARD_FILES: {}: {e}", path.display())))
 }
 
-/// Whether a name stands for itself, in this folder and no other.
+/// Whether a name is that of a visible file in the folder itself, and not a path out of it.
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0'])
 }

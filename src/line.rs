@@ -1,7 +1,7 @@
-//! Threads that run jobs, and the line that jobs wait in for them.
+//! A pool of threads with a fair queue, called a line.
 //!
-//! The line is fair: turns go round between keys, such as networks, and not between jobs. However
-//! many jobs one key has waiting, they delay a job of another key by one turn.
+//! Each job has a key, such as a network. The keys take turns, and in each turn one job of the key runs.
+//! However many jobs of one key are waiting, the next job of another key waits for at most one of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -15,18 +15,18 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, StartError};
 
-/// How long a job may wait for its turn, and take in all.
+/// How long a caller waits for a job to begin, and for its result. Both times start with the call.
 #[derive(Clone, Copy)]
-pub(crate) struct Patience {
-    /// A job that did not begin within this time never begins.
+pub(crate) struct Timeouts {
+    /// A job that has not begun within this time is never run.
     pub begin: Duration,
-    /// Nobody waits longer than this for a job's result. A job that has begun runs on.
-    pub end: Duration,
+    /// The caller waits no longer than this for the result. A job that has begun still runs to its end.
+    pub finish: Duration,
 }
 
-/// Threads, and the jobs that wait for them. The threads end when this is dropped.
+/// A pool of threads, and the jobs that wait for them. The threads end when this is dropped.
 pub(crate) struct Line<K> {
-    /// What its jobs are called in errors, such as "query".
+    /// The name of its jobs in errors, such as "query".
     name: &'static str,
     shared: Arc<Shared<K>>,
 }
@@ -37,9 +37,9 @@ struct Shared<K> {
 }
 
 struct Queue<K> {
-    /// The jobs of each key, in the order they came. No key is here without a job.
+    /// The waiting jobs of each key, the oldest first. Each key has at least one.
     jobs: HashMap<K, VecDeque<Job>>,
-    /// Each of these keys once; the first has the next turn.
+    /// The same keys, once each. The first has the next turn.
     turns: VecDeque<K>,
     is_closed: bool,
 }
@@ -70,24 +70,24 @@ impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
     /// Runs `work` on one of the threads when it is the key's turn, and waits for its result.
     ///
     /// # Errors
-    /// [`Error::Busy`] if that takes too long; [`Error::System`] if `work` panics.
+    /// [`Error::Busy`] if one of the timeouts is over; [`Error::System`] if `work` panics.
     pub fn run<T: Send + 'static>(
         &self,
         key: K,
-        patience: Patience,
+        timeouts: Timeouts,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let result = Arc::new(Mutex::new(None));
         let filled = Arc::clone(&result);
         let (finish, finished) = channel::<()>();
         let work = Box::new(move || {
-            // A panic ends the job and not its thread, of which there are few.
+            // A panic must not end the thread, because it would not be replaced.
             *filled.lock() = Some(catch_unwind(AssertUnwindSafe(work)));
             drop(finish);
         });
-        self.shared.push(key, Job { deadline: Instant::now() + patience.begin, work });
-        // Nothing is ever sent. The channel closes when the job is done, or dropped before it begins.
-        let _ = finished.recv_timeout(patience.end);
+        self.shared.push(key, Job { deadline: Instant::now() + timeouts.begin, work });
+        // Nothing is sent. The channel closes when the job is done, or when it came too late and was dropped.
+        let _ = finished.recv_timeout(timeouts.finish);
         match result.lock().take() {
             Some(Ok(value)) => Ok(value),
             Some(Err(_)) => Err(Error::System(format!("a {} panicked", self.name))),
@@ -139,7 +139,8 @@ impl<K: Copy + Eq + Hash> Queue<K> {
         jobs.push_back(job);
     }
 
-    /// The next job in turn that is not too late. A key whose jobs are all too late loses no turn.
+    /// The next job in turn that is not too late. Jobs that are too late are dropped, and do not use up
+    /// their key's turn.
     fn pop(&mut self) -> Option<Job> {
         while let Some(key) = self.turns.pop_front() {
             let jobs = self.jobs.get_mut(&key)?;
@@ -164,7 +165,8 @@ mod tests {
 
     use super::*;
 
-    const LONG: Patience = Patience { begin: Duration::from_mins(1), end: Duration::from_mins(1) };
+    const LONG: Timeouts =
+        Timeouts { begin: Duration::from_mins(1), finish: Duration::from_mins(1) };
 
     /// A line of one thread, which is busy until the sender is dropped.
     fn held_line() -> (Line<u8>, Sender<()>) {
@@ -195,12 +197,12 @@ mod tests {
     fn a_job_that_is_late_never_begins_and_costs_its_key_no_turn() {
         let (line, hold) = held_line();
         let (done, order) = channel();
-        for (key, patience) in [(1, Duration::ZERO), (1, LONG.begin), (2, LONG.begin)] {
+        for (key, timeout) in [(1, Duration::ZERO), (1, LONG.begin), (2, LONG.begin)] {
             let done = done.clone();
-            let work = Box::new(move || done.send((key, patience)).unwrap());
-            line.shared.push(key, Job { deadline: Instant::now() + patience, work });
+            let work = Box::new(move || done.send((key, timeout)).unwrap());
+            line.shared.push(key, Job { deadline: Instant::now() + timeout, work });
         }
-        let late = Patience { begin: Duration::ZERO, end: LONG.end };
+        let late = Timeouts { begin: Duration::ZERO, finish: LONG.finish };
         drop((hold, done));
         assert!(matches!(line.run(1, late, || ()), Err(Error::Busy("job"))));
         assert_eq!(order.iter().collect::<Vec<_>>(), [(1, LONG.begin), (2, LONG.begin)]);
@@ -219,7 +221,7 @@ mod tests {
     fn nobody_waits_for_a_result_longer_than_allowed() {
         let line = Line::new("job", 1).unwrap();
         let (hold, release) = channel::<()>();
-        let short = Patience { begin: LONG.begin, end: Duration::from_millis(10) };
+        let short = Timeouts { begin: LONG.begin, finish: Duration::from_millis(10) };
         let stuck = line.run(1, short, move || release.recv().is_ok());
         assert!(matches!(stuck, Err(Error::Busy("job"))));
         drop(hold);

@@ -1,9 +1,9 @@
-//! What every limit takes for one visitor.
+//! The network of an address, which all limits treat as one visitor.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network of an address: itself for IPv4, its /64 for IPv6, which is the least that a visitor
-/// gets to choose addresses from. An IPv4-mapped address is taken for the IPv4 address in it.
+/// The network of an address: the address itself for IPv4, and its /64 for IPv6, because an IPv6
+/// customer gets at least a /64 and can use all its addresses. An IPv4-mapped address counts as IPv4.
 pub(crate) fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),

@@ -13,7 +13,7 @@ use bcrypt::{non_truncating_hash, non_truncating_verify};
 use zxcvbn::{Score, zxcvbn};
 
 use crate::error::{Error, StartError};
-use crate::line::{Line, Patience};
+use crate::line::{Line, Timeouts};
 use crate::network::network;
 
 /// The message for a repeated password that differs from the first.
@@ -33,7 +33,7 @@ const MAX_JUDGED_CHARS: usize = 24;
 const MAX_KNOWN_BYTES: usize = 254;
 
 /// Work on a password begins within 10 s or not at all. Once begun, it is always waited for.
-const PATIENCE: Patience = Patience { begin: Duration::from_secs(10), end: Duration::MAX };
+const TIMEOUTS: Timeouts = Timeouts { begin: Duration::from_secs(10), finish: Duration::MAX };
 
 /// The costs that bcrypt supports.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
@@ -197,7 +197,7 @@ impl Passwords {
         ip: IpAddr,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        self.line.run(network(ip), PATIENCE, work)
+        self.line.run(network(ip), TIMEOUTS, work)
     }
 }
 

@@ -1,8 +1,8 @@
-//! The way to PostgreSQL: a pool of connections, each with its prepared statements.
+//! Access to PostgreSQL: a pool of connections, each with its prepared statements.
 //!
-//! A server that is slow is worse than one that is gone, because nothing says so. Every statement has a
-//! deadline on the server, and everything that is done with the database has one on our side as well:
-//! it runs on a thread that the request can leave behind, since a frozen server obeys no deadline.
+//! A database that is slow, or does not answer at all, must not hold up requests for long. So every
+//! statement has a deadline that PostgreSQL enforces. A frozen PostgreSQL enforces none, so database
+//! work also runs on threads of its own, and the request stops waiting for them after a deadline.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use self::outage::Outage;
 pub use self::tls::Verify;
 pub use self::url::{Target, is_this_machine};
 use crate::error::{Error, StartError, one_line};
-use crate::line::{Line, Patience};
+use crate::line::{Line, Timeouts};
 
 pub(crate) mod migrations;
 mod outage;
@@ -28,49 +28,51 @@ mod url;
 
 type Manager = PostgresConnectionManager<MakeRustlsConnect>;
 
-/// The values that stand for `$1`, `$2` and so on in a query.
+/// The values for `$1`, `$2` and so on in a query.
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-/// What one connection has prepared, by its SQL.
+/// The prepared statements of one connection, by their SQL.
 type Prepared = HashMap<&'static str, Statement>;
 
-/// Few, because a query takes less than a millisecond, and none is held while a password is hashed.
+/// The size of the pool. Few connections are enough: a query takes less than a millisecond, and no
+/// connection is held while a password is hashed.
 const MAX_CONNECTIONS: u32 = 8;
 
-/// How long a request waits for a connection, and a connection for a server that does not answer.
+/// How long the pool waits for a free connection, and a connection for a server that does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What each connection asks of the server: to give up before we do, so that the connection stays of use.
+/// The deadlines that PostgreSQL enforces. They are shorter than ours, so that it cancels a slow
+/// statement first, and its connection can be used again.
 const DEADLINES: &str = "SET statement_timeout = '2s'; SET lock_timeout = '2s'";
 
-/// How long one thing may take that is done with the database.
+/// How long one call of [`Database::run`] may take.
 const MAX_TIME: Duration = Duration::from_millis(2_500);
 
-/// How long all may take together that one request does with it. Beside it, a request may have waited
-/// for another that asks the same, so this and [`MAX_TIME`] must stay under 8 s.
+/// How long all calls of [`Database::run`] in one request may take together. A request may also wait for
+/// another request's query, for up to [`MAX_TIME`]. Both together must stay under 8 s.
 const MAX_REQUEST_TIME: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// What is left of this time for the request that this thread answers. `None` outside requests.
+    /// How much of [`MAX_REQUEST_TIME`] is left for this thread's request. `None` outside requests.
     static TIME_LEFT: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// A pool of connections to one database, whose schema is in place.
+/// A pool of connections to one database with an up-to-date schema.
 pub struct Database {
     pool: Pool<Manager>,
     line: Line<()>,
     outage: Outage,
 }
 
-/// One of them, lent to whoever does something with it.
+/// A connection from the pool, which gets it back when this is dropped.
 pub struct Connection(PooledConnection<Manager>);
 
 impl Database {
     /// Connects, and brings the schema up to date.
     ///
     /// # Errors
-    /// [`StartError::Setting`] if `url` is no connection string; [`StartError::Database`] if no server
-    /// answers there or the schema cannot be made.
+    /// [`StartError::Setting`] if `url` is not a valid connection string, or a migration fails;
+    /// [`StartError::Database`] if the database cannot answer now.
     pub fn connect(url: &str) -> Result<Database, StartError> {
         let target = Target::parse(url)?;
         migrations::run(&mut target.connect()?)?;
@@ -86,24 +88,25 @@ impl Database {
         Ok(Database { pool, line: Line::new("query", MAX_CONNECTIONS as usize)?, outage })
     }
 
-    /// Begins a request on this thread: what it does with the database from now on may take
-    /// 5 s in all.
+    /// Begins a request on this thread. From now on, its database work may take 5 s in all.
     pub fn begin_request(&self) {
         TIME_LEFT.set(Some(MAX_REQUEST_TIME));
     }
 
-    /// Does something with a connection.
+    /// Runs `work` with a connection, on a thread of the pool, and waits for its result.
     ///
     /// # Errors
-    /// As [`Error::is_outage`] tells: the database cannot answer in time, or a mistake of ours.
+    /// An outage ([`Error::is_outage`]) if the database does not answer in time; any other error is a
+    /// mistake of ours.
     pub fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, postgres::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (pool, begun, left) = (self.pool.clone(), Instant::now(), TIME_LEFT.get());
         let limit = left.map_or(MAX_TIME, |left| left.min(MAX_TIME));
-        let outcome = self.line.run((), Patience { begin: limit, end: limit }, move || {
-            // The pool tests each connection before it lends it, so a restarted server costs no request.
+        let outcome = self.line.run((), Timeouts { begin: limit, finish: limit }, move || {
+            // The pool tests a connection before it returns it, so no request fails after PostgreSQL was
+            // restarted.
             let connection = pool.get().map_err(|error| Error::Database(one_line(&error)))?;
             work(&mut Connection(connection)).map_err(Error::from)
         });
@@ -114,14 +117,14 @@ impl Database {
         outcome?
     }
 
-    /// Counts a request that failed, for the log's line on the outage. `false` if there is none.
+    /// Counts a failed request for the log line about the current outage. `false` if there is no outage.
     pub(crate) fn counts_failure(&self) -> bool {
         self.outage.counts_failure()
     }
 
     /// Whether the database answers.
     pub fn ping(&self) -> Result<(), Error> {
-        // To be lent a connection is enough, as it has just been tested.
+        // The pool has just tested the connection that it returns.
         self.run(|_| Ok(()))
     }
 }
@@ -137,7 +140,7 @@ impl Connection {
         self.0.query(&statement, params)
     }
 
-    /// The row of a query that has at most one. `None` if it has none.
+    /// The first row of a query. `None` if it has no rows.
     pub fn query_opt(
         &mut self,
         sql: &'static str,
@@ -146,20 +149,20 @@ impl Connection {
         Ok(self.query(sql, params)?.into_iter().next())
     }
 
-    /// The number of rows a statement changed.
+    /// Runs a statement, and returns the number of rows that it changed.
     pub fn execute(&mut self, sql: &'static str, params: Params) -> Result<u64, postgres::Error> {
         let statement = self.prepare(sql)?;
         self.0.execute(&statement, params)
     }
 
-    /// Begins statements that all take effect when they are committed, or none does.
+    /// Begins a transaction.
     pub fn transaction(&mut self) -> Result<Transaction<'_>, postgres::Error> {
         self.0.transaction()
     }
 
-    /// The statement for `sql`, prepared once on each connection.
+    /// The prepared statement for `sql`; prepares it if this connection has not yet.
     fn prepare(&mut self, sql: &'static str) -> Result<Statement, postgres::Error> {
-        // Out and back in, because looking and preparing both want the connection.
+        // The map is taken out and put back, because the map and `prepare` both borrow the connection.
         let mut known: Prepared =
             PooledConnection::extensions_mut(&mut self.0).remove().unwrap_or_default();
         let statement = match known.entry(sql) {
@@ -171,7 +174,7 @@ impl Connection {
     }
 }
 
-/// Sets the server's deadlines on each new connection.
+/// Sets [`DEADLINES`] on each new connection.
 #[derive(Debug)]
 struct Deadlines;
 
