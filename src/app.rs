@@ -1,4 +1,4 @@
-//! What every handler may use: settings, database, sessions, and what it takes to know who somebody is.
+//! What all handlers share: settings, database, sessions and authentication.
 
 use std::sync::Arc;
 use std::thread;
@@ -14,24 +14,26 @@ use crate::error::StartError;
 use crate::files::{self, Shared};
 use crate::sessions::Sessions;
 
-/// How often what has expired is dropped.
+/// How often expired sessions are deleted.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
-/// The whole application. One of these answers every request, from as many threads as you like.
+/// The whole application. One `App` answers all requests, from any number of threads.
 pub struct App {
     pub(crate) config: Config,
     pub(crate) database: Arc<Database>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) authentication: Authentication,
-    /// The members' files, as their page shows them.
+    /// The list of the members' files, as HTML.
     pub(crate) file_list: Shared<Markup>,
 }
 
 impl App {
-    /// Connects to the database, brings its schema up to date and starts to sweep.
+    /// Connects to the database, brings its schema up to date, and starts to delete expired sessions in
+    /// the background.
     ///
     /// # Errors
-    /// [`StartError::Setting`] for a setting that cannot work, [`StartError::Database`] without a database.
+    /// [`StartError::Setting`] for a setting that cannot work; [`StartError::Database`] if the database
+    /// cannot answer now.
     pub fn new(config: Config) -> Result<App, StartError> {
         config.files.as_deref().map_or(Ok(()), files::must_be_listed)?;
         let database = Arc::new(Database::connect(&config.database_url)?);
@@ -41,18 +43,18 @@ impl App {
         Ok(App { config, database, sessions, authentication, file_list: Shared::default() })
     }
 
-    /// Whether the visitor came by https, as far as the settings or a trusted proxy tell.
+    /// Whether the visitor uses https, according to the settings or to a trusted proxy.
     pub(crate) fn is_https(&self, request: &Request) -> bool {
         self.config.is_https() || request.is_secure()
     }
 
-    /// Whether strangers may make an account.
+    /// Whether visitors may register.
     pub(crate) fn may_register(&self) -> bool {
         self.config.registration == Registration::Open
     }
 }
 
-/// Sweeps until the [`App`] is dropped.
+/// Deletes expired sessions every minute, until the [`App`] is dropped.
 fn sweep_in_background(sessions: &Arc<Sessions>) {
     let sessions = Arc::downgrade(sessions);
     thread::spawn(move || {

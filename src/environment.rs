@@ -1,4 +1,4 @@
-//! What the environment says in vain: variables that are no settings, and a `RUST_LOG` without meaning.
+//! Warnings about environment variables without effect: misspelt settings, and an invalid `RUST_LOG`.
 
 use std::env;
 use std::mem;
@@ -7,10 +7,10 @@ use log::LevelFilter;
 
 use crate::config;
 
-/// A misspelt variable has at most this many letters wrong.
+/// A variable counts as a misspelt setting if at most this many letters differ.
 const MAX_TYPOS: usize = 3;
 
-/// A sentence for each variable that looks as if it were for doorward and has no effect.
+/// A sentence for each variable that seems meant for doorward but has no effect.
 pub fn warnings() -> Vec<String> {
     let known = config::variables();
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -29,9 +29,9 @@ fn unknown_setting(name: &str, known: &[String]) -> String {
     }
 }
 
-/// What is wrong with a value of `RUST_LOG`. `None` if nothing is.
+/// What is wrong with a value of `RUST_LOG`. `None` if it is fine.
 ///
-/// A single word that is no level is the name of a module to env_logger, which then logs nothing more.
+/// env_logger takes a word that is not a level for the name of a module, and then logs nothing else.
 fn log_level(value: &str) -> Option<String> {
     let is_wrong = |part: &&str| {
         !part.is_empty()
@@ -43,8 +43,8 @@ fn log_level(value: &str) -> Option<String> {
     Some(format!("RUST_LOG: {part:?} is no level: write error, warn, info, debug or trace"))
 }
 
-/// How many letters must be inserted, left out or replaced to make one word of the other
-/// (Levenshtein's distance).
+/// The Levenshtein distance: how many letters must be inserted, deleted or replaced to turn one text into
+/// the other.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.bytes().enumerate() {

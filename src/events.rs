@@ -1,8 +1,8 @@
-//! The log, on standard error: one line an event.
+//! The log on standard error: one line for each event.
 //!
-//! Whatever a visitor sent stands in quotes, so that no line can look like another event's. Secrets
-//! never get here: their types cannot be printed. No request waits for whoever reads the log: a
-//! thread of its own writes the lines, and lines that find no room are counted instead.
+//! What a visitor sent is quoted, so that it cannot look like an event. Secrets are not logged, because
+//! their types cannot be printed. No request waits for the log: a thread of its own writes the lines.
+//! When its buffer is full, further lines are dropped and counted.
 
 use std::env;
 use std::fmt::Write as _;
@@ -19,29 +19,29 @@ use std::time::{Duration, SystemTime};
 use log::{LevelFilter, Record};
 use parking_lot::{Condvar, Mutex};
 
-/// At most this many characters of a value that a visitor typed are logged.
+/// At most this many characters of a visitor's value are logged.
 const MAX_VALUE_CHARS: usize = 254;
 
-/// Lines that wait to be written may take this much memory.
+/// The size of the buffer for lines that wait to be written.
 const MAX_WAITING_BYTES: usize = 256 * 1024;
 
-/// The memory that the writer keeps for the next lines after a flood.
+/// The writer's memory shrinks to this size after a flood.
 const KEPT_BYTES: usize = 16 * 1024;
 
-/// How long the end of the process waits for the last lines to be written.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+/// How long the process waits for the last lines to be written before it ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The running log. Dropping it waits, for a second at most, until every line is written.
+/// The running log. Dropping it waits until every line is written, for a second at most.
 #[must_use = "the last lines are lost without it"]
 pub struct RunningLog(Arc<Queue>);
 
-/// Starts the log. `RUST_LOG` changes how much it says, by module; the database client stays
-/// quiet whatever it says, because its debug lines hold hashes.
+/// Starts the log. `RUST_LOG` sets the level of each module. The database client never logs more than
+/// warnings, because its debug lines contain hashes.
 ///
 /// # Errors
 /// If standard error is closed, or no thread can be started.
 pub fn start_log() -> io::Result<RunningLog> {
-    // Not `io::stderr`: a line of ours that cannot be written would lock it for everybody.
+    // Not `io::stderr`: while a write to it is blocked, it stays locked for all other threads.
     let out = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let is_dated = !is_journal(&out);
     let queue = Arc::new(Queue::default());
@@ -60,8 +60,8 @@ pub fn start_log() -> io::Result<RunningLog> {
     Ok(running)
 }
 
-/// Logs a security event (OWASP ASVS 5.0, 16.3): `event=… address=…`, then the other values in
-/// quotes, with quotes and control characters in them escaped.
+/// Logs a security event (OWASP ASVS 5.0, 16.3): `event=… address=…`, then the other values, quoted and
+/// escaped.
 pub fn event(name: &str, address: IpAddr, values: &[(&str, &str)]) {
     let mut line = format!("event={name} address={address}");
     for (key, value) in values {
@@ -70,15 +70,14 @@ pub fn event(name: &str, address: IpAddr, values: &[(&str, &str)]) {
     log::info!("{line}");
 }
 
-/// What a visitor sent, as the log shows it: in quotes, with quotes and control characters in it
-/// escaped, and cut if it is long.
+/// Quotes a visitor's value for the log: escapes quotes and control characters, and truncates it.
 pub(crate) fn quoted(value: &str) -> String {
     format!("{:?}", value.chars().take(MAX_VALUE_CHARS).collect::<String>())
 }
 
-/// A line of the log, with its date unless the journal has one of its own. Only this file writes
-/// `event=` without quotes: any other text with that or a control character in it, such as what a
-/// library says of a value, is quoted as a whole.
+/// A line of the log, dated unless the journal adds the date. Only this file may write `event=` outside
+/// quotes. Any other message that contains it, or a control character, is quoted as a whole: a library's
+/// message may repeat a visitor's value.
 fn line(record: &Record, is_dated: bool) -> String {
     let mut text = record.args().to_string();
     let is_event = record.target() == module_path!();
@@ -101,7 +100,7 @@ fn is_journal(out: &File) -> bool {
     file.is_ok_and(|file| env::var("JOURNAL_STREAM").is_ok_and(|journal| journal == file))
 }
 
-/// Lines on their way from any thread to the one that writes them.
+/// The lines that wait to be written. All threads add lines, and one thread writes them.
 #[derive(Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
@@ -111,16 +110,17 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     lines: Vec<u8>,
-    /// How many lines found no room after these.
+    /// How many lines were dropped after these.
     lost: u64,
-    /// Whether the writer is busy with what came before.
+    /// Whether the writer is still writing earlier lines.
     is_writing: bool,
 }
 
 impl Queue {
     fn add(&self, line: &[u8]) {
         let mut waiting = self.waiting.lock();
-        // Once a line is lost, so are the following until that is said: the gap is in one place.
+        // After a dropped line, all further lines are dropped, too, until the writer has reported it. So
+        // the report stands exactly where lines are missing.
         if waiting.lost > 0 || waiting.lines.len() + line.len() > MAX_WAITING_BYTES {
             waiting.lost += 1;
         } else {
@@ -129,7 +129,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Writes lines as they come, for as long as the process lives.
+    /// Writes lines as they arrive, until the process ends.
     fn write_to(&self, mut out: File, is_dated: bool) {
         let mut lines = Vec::new();
         loop {
@@ -146,7 +146,7 @@ impl Queue {
                     format!("WARN log: {lost} lines were dropped here: its reader was slow\n");
                 lines.extend_from_slice(dated(&text, is_dated).as_bytes());
             }
-            // Nobody is left to tell if the log is closed or its disk is full: pages go on.
+            // If the log cannot be written, there is nowhere to report that; the server goes on.
             let _ = out.write_all(&lines);
             lines.clear();
             lines.shrink_to(KEPT_BYTES);
@@ -172,6 +172,6 @@ impl Drop for RunningLog {
     fn drop(&mut self) {
         let mut waiting = self.0.waiting.lock();
         let is_busy = |it: &mut Waiting| it.is_writing || !it.lines.is_empty() || it.lost > 0;
-        self.0.changed.wait_while_for(&mut waiting, is_busy, LAST_WAIT);
+        self.0.changed.wait_while_for(&mut waiting, is_busy, FLUSH_TIMEOUT);
     }
 }

@@ -1,5 +1,5 @@
-//! What the process asks of the system before it serves: a listening socket, another that tells when
-//! to stop, and room for enough open files.
+//! What the process needs from the operating system: a listening socket, the signal to stop, the link to
+//! systemd, and enough open files.
 
 use std::env;
 use std::io::{self, ErrorKind};
@@ -13,18 +13,19 @@ use signal_hook::low_level::pipe;
 use crate::config::Limits;
 use crate::error::StartError;
 
-/// Open files beside those of the connections: database, log, members' files.
+/// Open files other than connections: database, log, members' files.
 const OTHER_FILES: u64 = 64;
 
-/// Connections that the system keeps until they are accepted; std asks for 128, which a burst fills.
+/// How many connections the system queues until they are accepted. The standard library's 128 are too
+/// few for a burst.
 const BACKLOG: i32 = 4096;
 
-/// Listens on `address`, or on the socket that systemd holds for this service: that one stays open
-/// across a restart, so no connection is lost.
+/// Listens on `address`, or on the socket that systemd passes to the service. systemd keeps that socket
+/// open across a restart, so no connection is lost.
 ///
 /// # Errors
-/// [`StartError::Setting`] if the address is taken or is not this machine's, or if systemd passed anything
-/// but a TCP socket.
+/// [`StartError::Setting`] if the address is in use or is not this machine's, or if systemd passed
+/// something other than a TCP socket.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     let socket = match ListenFd::from_env().take_tcp_listener(0) {
         Ok(Some(held)) => Ok(held),
@@ -39,13 +40,13 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         .map_err(|error| StartError::Setting("DOORWARD_LISTEN", cannot_listen(address, &error)))
 }
 
-/// Why nobody can listen on an address, and what to do about it.
+/// Why the server cannot listen on an address, and what to do about it.
 pub fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
     let advice = match error.kind() {
         ErrorKind::AddrInUse => {
             let port = address.port().checked_add(1).unwrap_or(8080);
             let other = SocketAddr::new(address.ip(), port);
-            // What make starts is told of it by this variable.
+            // make sets this variable for the programs that it starts.
             let typed =
                 if env::var_os("MAKELEVEL").is_some() { "make run" } else { "doorward serve" };
             format!("; for another port type DOORWARD_LISTEN={other} {typed}")
@@ -72,24 +73,24 @@ pub fn stop_signal() -> io::Result<UnixStream> {
     Ok(stop)
 }
 
-/// Whether systemd started this process and waits to be told of it (`Type=notify`).
+/// Whether systemd started this process and waits for [`notify_ready`] (`Type=notify`).
 pub fn is_service() -> bool {
     env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// Tells systemd that the start has succeeded, if it is systemd that waits for that (`Type=notify`).
+/// Tells systemd that the start has succeeded, if systemd waits for that.
 ///
 /// # Errors
-/// If systemd cannot be told.
+/// If systemd's socket cannot be written to.
 pub fn notify_ready() -> io::Result<()> {
     let Some(path) = env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
     UnixDatagram::unbound()?.send_to(b"READY=1", path).map(drop)
 }
 
-/// Raises the limit of open files as far as the system allows. What it is then.
+/// Raises the limit of open files as far as the system allows, and returns it.
 ///
 /// # Errors
-/// What is wrong and what to do about it, if that is too low.
+/// What is wrong and what to do about it, if the limit is too low for the settings.
 pub fn raise_open_files_limit(limits: &Limits) -> Result<u64, String> {
     let wanted = limits.max_connections as u64 + OTHER_FILES;
     match rlimit::increase_nofile_limit(u64::MAX) {

@@ -1,6 +1,6 @@
-//! What becomes of a request: guards, the route table, and errors that become pages.
+//! The route table, the checks before a handler runs, and the pages for errors.
 //!
-//! Errors and panics turn into responses here and nowhere else.
+//! Only this file turns errors and panics into responses.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,8 +16,8 @@ use crate::pages::{assets, error, index, login, probes, register, secret};
 use crate::sessions::Session;
 use crate::visit::Visit;
 
-/// Every route: a method, a path, and who may come to which handler. A path that ends in a star stands
-/// for all that begin like it.
+/// Every route: its method, its path, and its handler with the visitors that may use it. A `*` at the end
+/// of a path matches any text.
 const ROUTES: &[(Method, &str, Handler)] = &[
     (Get, "/", Anybody(index::show)),
     (Get, "/register", Anybody(register::show)),
@@ -37,23 +37,23 @@ const ROUTES: &[(Method, &str, Handler)] = &[
 /// The method of a route.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Method {
-    /// HEAD, too: the listener leaves out the body.
+    /// GET and HEAD. The listener omits the body of a response to HEAD.
     Get,
     Post,
 }
 
-/// Who may come to a handler, and the handler.
+/// A handler, and the visitors that may use it.
 enum Handler {
-    /// Anybody, and nobody is looked up.
+    /// For all visitors. Nobody is looked up, so `visit.member` is always `None`.
     Open(fn(&mut Visit) -> Result<Response, Error>),
-    /// Anybody, looked up.
+    /// For all visitors. `visit.member` tells who is logged in.
     Anybody(fn(&mut Visit) -> Result<Response, Error>),
-    /// Members only.
+    /// For members only. The handler gets the member's session.
     Members(fn(&mut Visit, &Session) -> Result<Response, Error>),
 }
 
 impl App {
-    /// Answers a request, always.
+    /// Answers a request. Errors and panics become pages.
     pub fn handle(&self, request: &Request) -> Response {
         self.database.begin_request();
         let mut response =
@@ -95,7 +95,7 @@ fn route(visit: &mut Visit) -> Result<Response, Error> {
     }
 }
 
-/// The handler for a method and path.
+/// The handler for a method and a path.
 fn find(method: &str, path: &str) -> Result<&'static Handler, Error> {
     let wanted = match method {
         "GET" | "HEAD" => Some(Get),
@@ -119,7 +119,7 @@ fn find(method: &str, path: &str) -> Result<&'static Handler, Error> {
 }
 
 impl Method {
-    /// What the `Allow` header calls it.
+    /// The method's names in an `Allow` header.
     fn allow(self) -> &'static str {
         match self {
             Get => "GET, HEAD",
@@ -128,19 +128,20 @@ impl Method {
     }
 }
 
-/// The answer to a request that failed. What the visitor need not know goes to the log.
+/// The page for a request that failed. Its cause is logged, and not shown to the visitor.
 fn explain(visit: &mut Visit, error: &Error) -> Response {
     let asked = quoted(&format!("{} {}", visit.request.method(), visit.path));
     match error {
         Error::CrossSite => event("cross-site-refused", visit.ip, &[("path", visit.path)]),
-        // One line for the whole outage tells of this request, too.
+        // The log lines about the outage count this request.
         _ if error.is_outage() && visit.app.database.counts_failure() => {}
         Error::Busy(_) => log::warn!("{asked}: {error}"),
         _ if error.is_outage() || error.is_mistake() => log::error!("{asked}: {error}"),
         _ => log::debug!("{asked}: {error}"),
     }
-    // On an unknown path nobody was looked up yet: try, for the menu, and do without if it fails.
-    // Not after an outage: the visitor has waited already.
+    // The menu of the error page shows whether the visitor is logged in. For an unknown path nobody has
+    // looked that up yet, so it is tried here. After an outage it is not, because the visitor has waited
+    // already.
     if !visit.looked_up && !error.is_outage() && !error.is_mistake() {
         let _ = visit.identify();
     }

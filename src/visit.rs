@@ -1,7 +1,6 @@
-//! One visitor, for the length of one request: who it is, and what to tell it. The one thing that a
-//! handler is given.
+//! One request and its visitor. Every handler gets a [`Visit`].
 //!
-//! Here requests meet sessions, by the cookie. No other file writes `Set-Cookie`.
+//! This file connects requests with sessions, by the cookie. No other file writes `Set-Cookie`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,32 +15,33 @@ use crate::error::Error;
 use crate::http::form::Form;
 use crate::sessions::{Flash, IdHash, Login, Session, SessionId, Which};
 
-/// At most this much of a browser's name for itself is kept.
+/// At most this many bytes of the `User-Agent` header are stored.
 const MAX_USER_AGENT_BYTES: usize = 200;
 
-/// One request's visitor.
+/// A request, and what is known of its visitor.
 pub struct Visit<'a> {
-    /// What the request is for.
+    /// The application.
     pub app: &'a App,
     /// The request.
     pub request: &'a Request,
     /// The visitor's address.
     pub ip: IpAddr,
-    /// The path asked for, without its query.
+    /// The requested path, without the query.
     pub path: &'a str,
-    /// The session of the cookie, of whatever worth: a member's, a stranger's, or long ended. `None`
-    /// without a cookie of ours.
+    /// The hash of the session id in the cookie. The session may be a member's or a stranger's, or may
+    /// have ended. `None` without such a cookie.
     pub id_hash: Option<IdHash>,
-    /// Whether it was found out who it is: a broken database may be in the way.
+    /// Whether [`identify`](Self::identify) has succeeded.
     pub looked_up: bool,
-    /// The login that the visitor has. `None` for strangers, and while nobody looked.
+    /// The visitor's login session. `None` for strangers, and before [`identify`](Self::identify).
     pub member: Option<Session>,
-    /// A new id to send along, and for how long the browser is to keep it.
+    /// A new session id to send in the response, and how long the browser keeps it. Without a time, the
+    /// browser keeps it until it is closed.
     issued: Option<(SessionId, Option<Duration>)>,
 }
 
 impl<'a> Visit<'a> {
-    /// A visitor not looked up yet.
+    /// A visit whose visitor is not looked up yet.
     pub fn new(app: &'a App, request: &'a Request) -> Visit<'a> {
         Visit {
             app,
@@ -55,17 +55,17 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Finds out who it is.
+    /// Looks up the visitor's login session.
     ///
     /// # Errors
-    /// [`Error::is_outage`] if that cannot be known now.
+    /// An outage ([`Error::is_outage`]) if the database does not answer.
     pub fn identify(&mut self) -> Result<(), Error> {
         self.member = self.id_hash.map_or(Ok(None), |id| self.app.sessions.find(&id))?;
         self.looked_up = true;
         Ok(())
     }
 
-    /// The form that came with the request, within the limits of the settings.
+    /// The form in the request's body, within the limits of the settings.
     ///
     /// # Errors
     /// As [`Form::read`].
@@ -73,10 +73,10 @@ impl<'a> Visit<'a> {
         Form::read(self.request, self.app.config.limits.max_body_bytes)
     }
 
-    /// Logs a user in, under a new id.
+    /// Logs a user in with a new session id.
     ///
     /// # Errors
-    /// [`Error::LoginRequired`] if the user was deleted or the password changed in the meantime.
+    /// [`Error::LoginRequired`] if the user was deleted, or the password changed, in the meantime.
     pub fn log_in(&mut self, user: User, hash: &PasswordHash, remember: bool) -> Result<(), Error> {
         let user_agent = self.request.header("User-Agent").unwrap_or_default();
         let user_agent = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)];
@@ -87,7 +87,7 @@ impl<'a> Visit<'a> {
         self.identify()
     }
 
-    /// Logs the visitor out, on the server. The login that it was; `None` for strangers.
+    /// Ends the visitor's login session on the server, and returns it; `None` for strangers.
     pub fn log_out(&mut self) -> Result<Option<Session>, Error> {
         if let Some(Session { number, user, .. }) = &self.member {
             self.app.sessions.end(user.uid, Which::Only(*number))?;
@@ -96,8 +96,8 @@ impl<'a> Visit<'a> {
         Ok(self.member.take())
     }
 
-    /// Sends the visitor to a page, with a message for the next page that it sees. A stranger
-    /// without a session gets one for it.
+    /// Redirects the visitor, with a message that the next page shows. A visitor without a session gets
+    /// a stranger's session for the message.
     pub fn redirect(&mut self, to: &str, flash: Flash) -> Result<Response, Error> {
         let sessions = &self.app.sessions;
         if !self.id_hash.is_some_and(|id| sessions.flash(&id, flash.clone())) {
@@ -106,8 +106,8 @@ impl<'a> Visit<'a> {
         Ok(Response::redirect_303(to.to_owned()))
     }
 
-    /// The messages that wait for this visitor; each is given once. HEAD shows nobody anything,
-    /// so it takes none.
+    /// Takes the messages that wait for this visitor. A HEAD request takes none, because its response
+    /// shows none.
     pub fn take_flashes(&mut self) -> Vec<Flash> {
         match &self.id_hash {
             Some(id) if self.request.method() != "HEAD" => self.app.sessions.take_flashes(id),
@@ -115,7 +115,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Sends the visitor's new id along, if there is one.
+    /// Adds the cookie with the new session id to the response, if there is one.
     pub fn finish(&self, response: &mut Response) {
         if let Some((id, max_age)) = &self.issued {
             set_cookie(response, id, self.app.is_https(self.request), *max_age);
@@ -128,13 +128,13 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// The `__Host-` prefix makes browsers refuse the cookie from anywhere but this host by https
-/// (RFC 6265bis, 4.1.3.2), so it is used wherever https is.
+/// The cookie's name. Under https it has the prefix `__Host-`, with which browsers accept it only from
+/// this very host by https (RFC 6265bis, 4.1.3.2).
 fn cookie_name(https: bool) -> &'static str {
     if https { "__Host-doorward" } else { "doorward" }
 }
 
-/// The session id that a visitor brings. `None` without one the server could have issued.
+/// The session id in the request's cookie. `None` if there is none in the form of an id.
 fn read_cookie(request: &Request, https: bool) -> Option<SessionId> {
     let headers = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Cookie"));
     headers
@@ -144,7 +144,7 @@ fn read_cookie(request: &Request, https: bool) -> Option<SessionId> {
         .and_then(|cookie| SessionId::parse(cookie.value()))
 }
 
-/// Gives a visitor a session id, for as long as the browser is open, or for `max_age`.
+/// Sets the cookie with a session id. The browser keeps it for `max_age`, or until it is closed.
 fn set_cookie(response: &mut Response, id: &SessionId, https: bool, max_age: Option<Duration>) {
     let mut cookie = Cookie::build((cookie_name(https), id.expose()))
         .http_only(true)
