@@ -17,13 +17,13 @@ pub static STYLE: LazyLock<String> = LazyLock::new(|| path("style", "css", CSS))
 /// The path of every page's icon.
 pub static ICON: LazyLock<String> = LazyLock::new(|| path("icon", "svg", SVG));
 
-/// A hash of the content is part of the path, so what is there never changes.
+/// The path contains a hash of the content, so the content at a path never changes.
 fn path(name: &str, extension: &str, content: &str) -> String {
     let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(content).into();
     format!("/assets/{name}-{a:02x}{b:02x}{c:02x}{d:02x}.{extension}")
 }
 
-/// `GET /assets/…`: the style sheet or the icon, for a browser to keep for a year.
+/// `GET /assets/…`: the style sheet or the icon. Browsers may cache it for a year.
 pub fn show(visit: &mut Visit) -> Result<Response, Error> {
     let (content_type, content) = match visit.request.raw_url() {
         path if path == *STYLE => ("text/css; charset=utf-8", CSS),

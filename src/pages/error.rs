@@ -1,4 +1,4 @@
-//! The pages for what went wrong.
+//! The error pages.
 
 use maud::html;
 use rouille::Response;
@@ -18,16 +18,16 @@ const TELL: &str =
 const SOON: &str =
     "It is not your doing, and nothing of yours is lost. Try again in a few seconds.";
 
-/// The answer to a request that failed.
+/// The response to a request that failed.
 pub fn page(visit: &mut Visit, error: &Error) -> Response {
     let (status, title, text) = match error {
         Error::BadRequest(_) => (400, "That did not arrive whole", ONCE_MORE),
         Error::CrossSite => (403, "That came from another site", DO_IT_HERE),
         Error::RegistrationClosed => (403, "Registration is closed", ASK),
-        // `App` leads who must log in to the login page before.
+        // `router.rs` has already turned `LoginRequired` into a redirect to the login page.
         Error::LoginRequired | Error::NotFound => (404, "There is no such page", LOOK_AGAIN),
         Error::MethodNotAllowed(_) => (405, "That page cannot do this", USE_LINKS),
-        // Behind our own listener, which has the same limit, nothing gets here.
+        // Our own listener has the same limit. Only an application on another server gets here.
         Error::TooLarge => (413, "That is too much", "Send a shorter form."),
         Error::NotAForm => (415, "That is not a form", USE_LINKS),
         Error::Throttled(_) => (429, "Too many tries", WAIT),

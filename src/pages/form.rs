@@ -1,5 +1,5 @@
-//! What every form is made of: fields with a label and a message beside them, and a summary of
-//! what is wrong at the top.
+//! The parts of every form: fields with a label and an error message, and a summary of all errors at the
+//! top.
 
 use maud::{Markup, html};
 
@@ -14,8 +14,8 @@ use crate::visit::Visit;
 const FIELDS_WRONG: &str = "Please look at these again:";
 const PASSWORD_HINT: &str = "At least 8 characters. A few uncommon words make a good one.";
 
-/// One field, with what is wrong with it, if anything. `autocomplete` is what a password manager
-/// may put in (HTML Living Standard, 4.10.18.7), from which the field's type and limits follow.
+/// A field, with its error message if it has one. The value of `autocomplete` (HTML Living Standard,
+/// 4.10.18.7) also determines the field's type and limits.
 pub fn field(
     name: &str,
     label: &str,
@@ -26,11 +26,11 @@ pub fn field(
     let (kind, min, max) = match autocomplete {
         "email" | "username" => ("email", None, Some(MAX_EMAIL_BYTES)),
         "current-password" => ("password", None, None),
-        // One more than fits: a password that the browser cuts there is refused, not taken.
+        // One more than the limit, so that the server refuses a password that the browser has truncated.
         "new-password" => ("password", Some(MIN_CHARS), Some(MAX_BYTES + 1)),
         _ => ("text", None, Some(MAX_NAME_CHARS)),
     };
-    // A new password has two fields; the first says what makes a good one.
+    // Of the two fields for a new password, only the first has the hint.
     let hint = (name == "password" && min.is_some()).then_some(PASSWORD_HINT);
     let problem = problems.iter().find(|(field, _)| *field == name).map(|(_, text)| text);
     let notes = [problem.map(|_| "-error"), hint.map(|_| "-hint")].into_iter().flatten();
@@ -57,20 +57,22 @@ pub fn new_password_fields(problems: &[Problem]) -> [Markup; 2] {
         .map(|(name, label)| field(name, label, "new-password", "", problems))
 }
 
-/// Counts a form as refused, until it is found to be right: judging a password takes long.
+/// Counts a form as refused before its password is judged, because judging takes long. `accept_form`
+/// takes the count back.
 ///
 /// # Errors
-/// [`Error::Throttled`] if too many from this network were refused.
+/// [`Error::Throttled`] if this network has sent too many refused forms.
 pub fn count_form(visit: &Visit) -> Result<(), Error> {
     let counted = visit.app.authentication.throttle.form(visit.ip);
     counted.inspect_err(|_| event("form-throttled", visit.ip, &[("path", visit.path)]))
 }
 
-/// What was typed into them, and what is wrong with it, given what a guesser would know. Judging it
-/// waits in the line of the visitor's network.
+/// The password in the two fields, and what is wrong with it. `known` are the visitor's names and email,
+/// which a guesser would try. The judging waits in the line of passwords.
 ///
 /// # Errors
-/// [`Error::BadRequest`] if one of them is missing; [`Error::Busy`] if its turn does not come.
+/// [`Error::BadRequest`] if a field is missing; [`Error::Busy`] if the turn of the visitor's network does
+/// not come within 10 s.
 pub fn new_password(
     visit: &Visit,
     form: &Form,
@@ -84,7 +86,7 @@ pub fn new_password(
     Ok((password, weakness.into_iter().chain(difference).collect()))
 }
 
-/// What is wrong, at the top of the page, each with a link to its field.
+/// The error messages for the top of the page, each with a link to its field.
 pub fn summary(problems: &[Problem]) -> Markup {
     html! {
         @if !problems.is_empty() {
@@ -96,7 +98,7 @@ pub fn summary(problems: &[Problem]) -> Markup {
     }
 }
 
-/// A page's title, which says first that something is wrong: a screen reader reads it first.
+/// A page's title. It begins with "Error" if the form has one, because screen readers read it first.
 pub fn title(name: &str, problems: &[Problem]) -> String {
     if problems.is_empty() { name.to_owned() } else { ["Error: ", name].concat() }
 }

@@ -1,4 +1,4 @@
-//! `/`: what this is, and where to go from here.
+//! `/`: the home page, with links to the other pages.
 
 use maud::html;
 use rouille::Response;

@@ -1,4 +1,4 @@
-//! The shell of every page: header, navigation, flash messages.
+//! The frame of every page: header, navigation and flash messages.
 
 use maud::{DOCTYPE, Markup, html};
 use rouille::Response;
@@ -7,7 +7,7 @@ use super::assets::{ICON, STYLE};
 use crate::sessions::Flash;
 use crate::visit::Visit;
 
-/// A page with that title and those pieces of content, and the messages that wait for its visitor.
+/// A page with a title, the messages that wait for the visitor, and the pieces of content.
 pub fn page(visit: &mut Visit, title: &str, content: &[Markup]) -> Response {
     let site = &visit.app.config.site_name;
     let markup = html! {
@@ -43,8 +43,8 @@ pub fn page(visit: &mut Visit, title: &str, content: &[Markup]) -> Response {
     Response::html(markup.into_string())
 }
 
-/// A person's name in a sentence, apart from what stands around it: a name that runs from right to left
-/// would turn the punctuation beside it around. ASCII never does.
+/// A person's name in a sentence. A name that is written from right to left would reorder the punctuation
+/// beside it, so `bdi` isolates any name that is not ASCII.
 pub fn name(name: &str) -> Markup {
     html! { @if name.is_ascii() { (name) } @else { bdi { (name) } } }
 }

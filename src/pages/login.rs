@@ -1,4 +1,4 @@
-//! `/login` and `/logout`: coming back and leaving.
+//! `/login` and `/logout`.
 
 use maud::html;
 use rouille::Response;
@@ -13,15 +13,15 @@ use crate::http::next::{self, ReturnPath};
 use crate::sessions::Flash;
 use crate::visit::Visit;
 
-/// Where members land who did not want to go anywhere else.
+/// The page after a login without a `next` value.
 pub const AFTER_LOGIN: &str = "/secret";
 
 const LOGIN_REQUIRED: &str = "Please log in to see that page.";
 const LOGGED_OUT: &str = "You have been logged out.";
 const WRONG: &str = "Incorrect email or password.";
 
-/// Said to browsers that were sent here and bring no cookie, so that no message waits for them. Most
-/// are merely new; the others block cookies, and would go in circles without a word.
+/// Shown to a browser that was redirected here and sends no cookie, so that it cannot get a flash message.
+/// If it blocks cookies, each login leads back to this page; this text explains why.
 const NO_COOKIE: &str = "Please log in to see that page. If you have just done so, your browser \
      blocks cookies: allow them for this site, then log in again.";
 
@@ -60,9 +60,9 @@ pub fn log_out(visit: &mut Visit) -> Result<Response, Error> {
     visit.redirect("/", Flash::Notice(LOGGED_OUT.to_owned()))
 }
 
-/// Sends a stranger who asked for what is for members to log in first.
+/// Redirects a stranger from a members' page to the login page.
 pub fn redirect_here(visit: &mut Visit) -> Result<Response, Error> {
-    // Only a page can be come back to; a form would have to be sent again.
+    // After the login, a browser can load a page again, but it cannot send a form again.
     let is_page = matches!(visit.request.method(), "GET" | "HEAD");
     let login =
         if is_page { next::login_url(visit.request.raw_url()) } else { "/login".to_owned() };
@@ -89,7 +89,7 @@ fn page(
         h1 { "Log in" }
         form method="post" action="/login" {
             @if let Some(next) = next { input type="hidden" name="next" value=(next.as_str()); }
-            // Which half was wrong is not said, so no field is marked.
+            // No field is marked as wrong, because the page must not tell which one was.
             (field("email", "Email", "username", email, &[]))
             (field("password", "Password", "current-password", "", &[]))
             p.check {

@@ -1,5 +1,5 @@
-//! The pages: each file has its words, its handlers and its markup. No HTML is made anywhere else, and
-//! maud escapes every value, so what people type stays text.
+//! The pages. Each file has the texts, the handlers and the HTML of one page. No other folder makes HTML,
+//! and maud escapes every value, so what a visitor types is never read as HTML.
 
 pub mod index;
 pub mod login;

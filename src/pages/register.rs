@@ -1,4 +1,4 @@
-//! `/register`: making an account.
+//! `/register`: the form that makes an account.
 
 use maud::html;
 use rouille::Response;
@@ -30,7 +30,7 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
 
 /// `POST /register`.
 pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
-    // Who gets no form may not send one.
+    // A visitor who does not get the form must not be able to send it.
     if visit.member.is_some() || !visit.app.may_register() {
         return show(visit);
     }
@@ -50,7 +50,7 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
     store(visit, typed, &password)
 }
 
-/// Stores the user and logs them in, or leads who has an account to the login page.
+/// Stores the user and logs them in. If the email has an account already, redirects to the login page.
 fn store(visit: &mut Visit, typed: NewUser, password: &Password) -> Result<Response, Error> {
     let Authentication { throttle, passwords, .. } = &visit.app.authentication;
     throttle.registration(visit.ip).inspect_err(|_| {

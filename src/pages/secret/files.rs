@@ -1,4 +1,4 @@
-//! The members' files: their list, and `/download/…`.
+//! The list of the members' files, and `GET /download/…`.
 
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -24,12 +24,12 @@ pub fn download(visit: &mut Visit, _: &Session) -> Result<Response, Error> {
     Ok(Response { status_code: 200, headers: headers::attachment(&name), data, upgrade: None })
 }
 
-/// The list, which takes longer than all the rest of the page if the folder is large. So it is made
-/// once a second for all members.
+/// The list of files. For a large folder it takes longer than the rest of the page, so it is made at most
+/// once a second, for all members.
 pub fn section(visit: &Visit) -> Result<Markup, Error> {
     let made = visit.app.file_list.get(|| {
         let files = match &visit.app.config.files {
-            // A folder that breaks later than at the start is nothing that a visitor can mend.
+            // A visitor cannot repair the folder, so the page shows no files, and the log the cause.
             Some(folder) => files::list(folder).unwrap_or_else(|error| {
                 log::warn!("{error}");
                 Vec::new()

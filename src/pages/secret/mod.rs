@@ -1,5 +1,4 @@
-//! `/secret`: the members' page, a file a section. It is the page most asked for, so its sections are
-//! handed on and not copied together.
+//! `/secret`: the members' page. Each section has a file of its own.
 
 use maud::html;
 use rouille::Response;
@@ -20,7 +19,7 @@ pub fn show(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
     page(visit, session, &[])
 }
 
-/// The page, with what is wrong with one of its forms.
+/// The page, with the errors of one of its forms.
 fn page(visit: &mut Visit, session: &Session, problems: &[Problem]) -> Result<Response, Error> {
     let content = [
         summary(problems),

@@ -22,7 +22,7 @@ pub fn change(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
     let Authentication { throttle, passwords, .. } = &visit.app.authentication;
     let form = visit.form()?;
     let current = Password::typed(form.field("current_password")?);
-    // As at a login: whoever stole a session has no more guesses here than there.
+    // This counts as a login, so a thief of a session cannot guess the password here without limit.
     let found = visit.app.authentication.authenticate(&session.user.email, &current, visit.ip)?;
     count_form(visit)?;
     let (password, mut problems) = new_password(visit, &form, session.user.known())?;
@@ -40,13 +40,13 @@ pub fn change(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
     visit.redirect(AFTER_LOGIN, Flash::Notice(CHANGED.to_owned()))
 }
 
-/// The form.
+/// The section with the form.
 pub fn section(session: &Session, problems: &[Problem]) -> Markup {
     html! {
         section aria-labelledby="change-password" {
             h2 #change-password { "Password" }
             form method="post" action="/password" {
-                // Tells password managers whose password this is.
+                // Password managers read here whose password this is.
                 input type="email" name="username" value=(session.user.email)
                     autocomplete="username" hidden;
                 (field("current_password", "Current password", "current-password", "", problems))

@@ -1,4 +1,4 @@
-//! Where one is logged in, and `POST /sessions/end`.
+//! The list of the member's sessions, and `POST /sessions/end`.
 
 use std::time::SystemTime;
 
@@ -36,7 +36,7 @@ pub fn end(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
     visit.redirect(AFTER_LOGIN, flash)
 }
 
-/// The list.
+/// The section with the list.
 pub fn section(visit: &Visit, this: &Session) -> Result<Markup, Error> {
     let sessions = visit.app.sessions.list(this.user.uid)?;
     Ok(html! {
@@ -82,8 +82,8 @@ fn time(time: SystemTime) -> Markup {
     html! { time datetime=(rfc3339) { (day) " " (clock.get(..5).unwrap_or_default()) " UTC" } }
 }
 
-/// What people call a browser that calls itself `user_agent`. Browsers name those they are like,
-/// too, so the order matters.
+/// A readable name for the browser and system in a `User-Agent` header. The order matters, because
+/// browsers also name other browsers in it: Edge names Chrome, and Chrome names Safari.
 fn browser(user_agent: &str) -> Markup {
     let first = |names: &[(&str, &'static str)]| {
         names.iter().find(|(sign, _)| user_agent.contains(sign)).map(|(_, name)| *name)
