@@ -3,43 +3,42 @@
 //!
 //! # The way of a request
 //!
-//! It goes one way, without back and forth, and no file leads back to itself by what it uses.
+//! The files depend on each other in one direction only, without cycles.
 //!
-//! 1. [`http::listener`] reads it off a socket, within its limits.
-//! 2. `router.rs`, which is [`App::handle`], asks whether another site is behind it, finds it in the route
-//!    table, looks the visitor up, and turns strangers away from what is for members.
-//! 3. A handler in `pages/` is given the visit: the request, who the visitor is, and what all handlers
-//!    share. It reads the form, makes one decision, and answers: markup, a file, or a redirect with a
-//!    message for the next page.
-//! 4. For that it asks [`accounts`] and [`sessions`], which know nothing of HTTP. They ask [`database`].
-//! 5. Back in `router.rs`, the answer gets its cookie and headers. An [`Error`], from however deep,
-//!    becomes a page or a redirect to the login there and nowhere else.
-//! 6. The listener writes it.
+//! 1. [`http::listener`] reads the request from a socket, within its limits.
+//! 2. `router.rs`, with [`App::handle`], refuses requests that another site caused, finds the route, looks
+//!    the visitor up, and redirects strangers from members' pages to the login.
+//! 3. A handler in `pages/` gets the visit: the request, its visitor, and what all handlers share. It reads
+//!    the form, makes one decision, and responds with HTML, a file, or a redirect with a message for the
+//!    next page.
+//! 4. The handler calls [`accounts`] and [`sessions`], which know nothing of HTTP. They use [`database`].
+//! 5. `router.rs` adds cookie and headers to the response. Only there, an [`Error`] from any function
+//!    becomes an error page or a redirect to the login.
+//! 6. The listener writes the response.
 //!
 //! # What always holds
 //!
-//! `tests/it/house.rs` checks what can be read off the text.
+//! `tests/it/house.rs` checks those of these rules that can be checked in the source text.
 //!
 //! - No SQL outside `accounts/`, `sessions/`, `database/` and `admin/check.rs`. No HTML outside `pages/`. No
 //!   `Set-Cookie` outside `visit.rs`.
 //! - `accounts/` and `sessions/` never see a request or a response; `http/` never sees a user.
-//! - A handler for members takes a [`Session`](sessions::Session), which `sessions/` alone can make and the
-//!   route table passes. What is for members alone cannot forget to ask.
-//! - What ends sessions in the table ends them in memory in the same function.
-//! - What a form may well say, such as a wrong password, is a value. Whatever keeps a handler from
-//!   its usual answer is an [`Error`]. A database that does not answer is never taken for a "no".
-//! - Whatever takes long, because a visitor asked for it or because the database is slow, is done in a
-//!   `line`: with a deadline, and in turn.
-//! - Secrets (session ids, passwords, hashes) are types of their own that cannot be printed, from
-//!   the moment they are read out of a form or a row.
-//! - The listener hands requests on just as tests make them, through
-//!   [`Request::fake_http_from`](rouille::Request::fake_http_from): what passes in a test is what
-//!   runs.
+//! - A handler for members takes a [`Session`](sessions::Session), which only `sessions/` can make. The
+//!   route table passes it, so a members' page cannot forget to require a login.
+//! - A function that ends sessions in the table also ends them in memory.
+//! - An expected outcome, such as a wrong password, is a value. Everything else that prevents the usual
+//!   response is an [`Error`]. A database that does not answer never counts as "no such user or session".
+//! - Slow work (hashing and judging passwords, and database queries) runs in a `line`, with deadlines.
+//!   Networks take turns in the line of passwords.
+//! - Secrets (session ids, passwords, hashes) have types of their own that cannot be printed, from the
+//!   moment when they are read from a form or a row.
+//! - The listener builds requests with the same function as the tests,
+//!   [`Request::fake_http_from`](rouille::Request::fake_http_from), so tests and server treat them alike.
 //!
 //! # In a server of your own
 //!
-//! [`App::handle`] is a function from a request to a response, so the application runs wherever
-//! rouille's requests come from, rouille's own server included:
+//! [`App::handle`] is a function from a request to a response, so the application also runs in other
+//! servers for rouille's requests, such as rouille's own:
 //!
 //! ```no_run
 //! let config = doorward::Config::new("postgres://doorward@localhost/doorward");
@@ -49,9 +48,9 @@
 //!
 //! # In tests
 //!
-//! No socket is needed to see what a request does. `tests/it/browser.rs` builds a browser on this,
-//! with cookies, redirects and forms filled by their labels. It asks for nothing but a function from
-//! request to response; copy it into the tests of any application on rouille.
+//! A test needs no socket. `tests/it/browser.rs` is a browser for tests, which keeps cookies, follows
+//! redirects, and fills in forms by their labels. It needs only a function from request to response, so
+//! you can copy it into the tests of any application on rouille.
 //!
 //! ```
 //! # mod browser { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/browser.rs")); }
