@@ -48,12 +48,12 @@
 //!
 //! # In tests
 //!
-//! A test needs no socket. `tests/it/browser.rs` is a browser for tests, which keeps cookies, follows
+//! A test needs no socket. `tests/support/browser.rs` is a browser for tests, which keeps cookies, follows
 //! redirects, and fills in forms by their labels. It needs only a function from request to response, so
 //! you can copy it into the tests of any application on rouille.
 //!
 //! ```
-//! # mod browser { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/browser.rs")); }
+//! # mod browser { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/browser.rs")); }
 //! use browser::Browser;
 //! use doorward::{App, Config};
 //! use rouille::Request;

@@ -8,10 +8,10 @@ mod server;
 #[path = "browser/states.rs"]
 mod states;
 
-#[path = "it/browser.rs"]
+#[path = "support/browser.rs"]
 #[allow(dead_code, reason = "the other test binary uses the rest")]
 mod browser;
-#[path = "it/site.rs"]
+#[path = "support/site.rs"]
 #[allow(dead_code, reason = "the other test binary uses the rest")]
 mod site;
 

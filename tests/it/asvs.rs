@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::browser::{Browser, Page};
-use crate::programs::until;
-use crate::site::{PASSWORD, Site, handler, log_in, register};
+use crate::support::browser::{Browser, Page};
+use crate::support::site::{PASSWORD, Site, handler, log_in, register};
+use crate::support::until;
 
 /// One answer of every kind: pages, redirects, refusals, a download, an asset.
-fn every_kind(app: crate::browser::Handler, https: bool) -> Vec<(String, Page)> {
+fn every_kind(app: crate::support::browser::Handler, https: bool) -> Vec<(String, Page)> {
     let mut ada = Browser::new(app);
     ada.https = https;
     register(&mut ada, "Ada", "ada@example.org");

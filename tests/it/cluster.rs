@@ -6,9 +6,11 @@ use std::process::{Command, Stdio};
 
 use postgres::{Client, NoTls};
 
-use crate::deploy::{block, file, log_in, register, serve, settings};
-use crate::programs::{Folder, fetch, outcome, run, script, until};
-use crate::site::PASSWORD;
+use crate::support::client::fetch;
+use crate::support::deploy::{block, file, log_in, register, serve, settings};
+use crate::support::programs::{Folder, outcome, run, script};
+use crate::support::site::PASSWORD;
+use crate::support::until;
 
 /// A PostgreSQL of one test's own, in which being a user of the system is what counts.
 struct Cluster {
@@ -180,7 +182,7 @@ fn a_backup_brings_back_users_and_logins_after_the_cluster_is_lost() {
     cluster.type_in(&block("restore"), &backups);
     let (_server, port) = serve(&cluster.folder, &cluster.url("doorward", "doorward"));
     let secret = fetch(port, "GET", "/secret", &cookie, "");
-    assert!(secret.status == 200 && secret.body.contains("Ada Lovelace"), "{}", secret.body);
+    assert!(secret.status == 200 && secret.text().contains("Ada Lovelace"), "{}", secret.text());
     assert_eq!(log_in(port, "ada@example.org", PASSWORD).status, 303);
     assert_eq!(log_in(port, "late@example.org", PASSWORD).status, 401, "after the backup");
     register(port, "next@example.org");

@@ -2,56 +2,23 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
 
-use crate::browser::Browser;
-use crate::programs::until;
-use crate::site::{Database, PASSWORD, Site, handler, log_in};
+use crate::support::browser::Browser;
+use crate::support::command::{PROGRAM, Run, assert_refused, run};
+use crate::support::site::{Database, PASSWORD, Site, handler, log_in};
+use crate::support::until;
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_doorward");
 const ADA: [&str; 5] = ["ada@example.org", "--first-name", "Ada", "--last-name", "Lovelace"];
-
-/// What a run of the program left.
-#[derive(Debug)]
-pub struct Run {
-    pub status: i32,
-    pub out: String,
-    pub err: String,
-}
-
-/// Runs the program with those settings and nothing else in its environment.
-pub fn run(settings: &[(&str, &str)], arguments: &[&str], input: &str) -> Run {
-    let mut child = Command::new(PROGRAM)
-        .args(arguments)
-        .env_clear()
-        .env("DOORWARD_BCRYPT_COST", "10")
-        .envs(settings.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that wants no input may be gone by now.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let done = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Run { status: done.status.code().unwrap(), out: text(done.stdout), err: text(done.stderr) }
-}
 
 /// `doorward user …` on that database.
 fn user(url: &str, command: &str, arguments: &[&str], input: &str) -> Run {
     run(&[("DATABASE_URL", url)], &[&["user", command], arguments].concat(), input)
-}
-
-pub fn assert_refused(run: &Run, status: i32, part: &str) {
-    assert_eq!((run.status, run.out.as_str()), (status, ""), "{run:?}");
-    assert!(run.err.starts_with("doorward: ") && run.err.contains(part), "{part}: {run:?}");
-    assert_eq!(run.err.matches('\n').count(), 1, "one line: {run:?}");
 }
 
 /// Asks until `is_so`. Whoever asks a second after `now` must hear of it, however long the answer takes.

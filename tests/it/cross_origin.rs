@@ -1,7 +1,7 @@
 //! Requests that another site made the browser send.
 
-use crate::browser::Browser;
-use crate::site::{PASSWORD, Site, handler, register};
+use crate::support::browser::Browser;
+use crate::support::site::{PASSWORD, Site, handler, register};
 
 const CASES: &[(u16, &[(&str, &str)])] = &[
     (303, &[]),

@@ -4,8 +4,8 @@ use std::thread;
 
 use doorward::{App, StartError};
 
-use crate::browser::Browser;
-use crate::site::{Database, PASSWORD, Site, config, handler, log_in, register};
+use crate::support::browser::Browser;
+use crate::support::site::{Database, PASSWORD, Site, config, handler, log_in, register};
 
 /// Takes a database back to the schema before emails were folded.
 const BEFORE: &str = "

@@ -3,10 +3,11 @@
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::deploy::{file, log_in, register, serve};
-use crate::door::nginx_conf;
-use crate::programs::{Folder, fetch, run};
-use crate::site::{Database, PASSWORD};
+use crate::support::client::fetch;
+use crate::support::deploy::{file, log_in, register, serve};
+use crate::support::door::nginx_conf;
+use crate::support::programs::{Folder, run};
+use crate::support::site::{Database, PASSWORD};
 
 /// What fail2ban takes for the addresses to ban in a log, with the filter of deploy/.
 fn to_ban(folder: &Folder, log: &str) -> Vec<String> {

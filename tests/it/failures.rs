@@ -2,8 +2,9 @@
 
 use doorward::{App, Config, StartError};
 
-use crate::browser::Browser;
-use crate::site::{PASSWORD, Site, config, handler, log_in, register};
+use crate::support::browser::Browser;
+use crate::support::site::{PASSWORD, Site, config, handler, log_in, register};
+use crate::support::until;
 
 #[test]
 fn asvs_16_5_2_and_16_5_3_a_lost_database_is_a_503_page_and_service_returns_with_it() {
@@ -33,10 +34,7 @@ fn asvs_16_5_2_and_16_5_3_a_lost_database_is_a_503_page_and_service_returns_with
     assert!(!page.text().contains("Incorrect"));
 
     site.database().set_reachable(true);
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while ada.get("/secret").status != 200 {
-        assert!(std::time::Instant::now() < until, "service returns");
-    }
+    until(|| ada.get("/secret").status == 200);
     assert_eq!(log_in(&mut stranger, "ada@example.org", PASSWORD).status, 303);
 }
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use doorward::Error;
 use doorward::accounts::passwords::{Password, Passwords};
 
-use crate::browser::Browser;
-use crate::programs::until;
-use crate::site::{NEW_PASSWORD, PASSWORD, Site, handler, log_in, register};
+use crate::support::browser::Browser;
+use crate::support::site::{NEW_PASSWORD, PASSWORD, Site, handler, log_in, register};
+use crate::support::until;
 
 /// Every letter of it may stand for another, which makes it the slowest to judge.
 const SLOW: &str = "4@8({[<369!|10$5+7%2zx1l";

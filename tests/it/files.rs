@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::browser::Browser;
-use crate::programs::until;
-use crate::site::{Site, handler, register};
+use crate::support::browser::Browser;
+use crate::support::site::{Site, handler, register};
+use crate::support::until;
 
 /// How long the page may show the folder as it was.
 const FRESH: Duration = Duration::from_secs(1);

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::browser::Browser;
-use crate::site::{PASSWORD, Site, handler, log_in, register};
+use crate::support::browser::Browser;
+use crate::support::site::{PASSWORD, Site, handler, log_in, register};
 
 const GOOD: [(&str, &str); 5] = [
     ("first_name", "Ada"),

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::wire::{Answer, Client, Server, limits};
+use crate::support::client::{Answer, Client};
+use crate::support::echo::start;
 
 /// Long enough for a packet to be read before the next one comes, mostly.
 const BETWEEN_PACKETS: Duration = Duration::from_millis(1);
@@ -94,7 +95,7 @@ fn seen(answer: &Answer) -> (u16, Vec<String>) {
 
 #[test]
 fn any_cut_of_a_request_into_packets_gives_the_same_answer() {
-    let server = Server::start(limits(), &[]);
+    let server = start();
     check(100, &(valid_request(), vec(any::<Index>(), 1..6)), |(request, cuts)| {
         let mut client = server.connect();
         client.send(&request);
@@ -107,7 +108,7 @@ fn any_cut_of_a_request_into_packets_gives_the_same_answer() {
 
 #[test]
 fn any_two_pipelined_requests_are_answered_in_order() {
-    let server = Server::start(limits(), &[]);
+    let server = start();
     let strategy = (valid_request(), valid_request(), vec(any::<Index>(), 0..4));
     check(100, &strategy, |(first, second, cuts)| {
         let mut client = server.connect();
@@ -122,7 +123,7 @@ fn any_two_pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn any_bytes_at_all_get_an_answer_by_the_rules_or_none_and_never_an_error_of_the_server() {
-    let server = Server::start(limits(), &[]);
+    let server = start();
     let noise = vec(any::<u8>(), 0..500);
     let bytes = prop_oneof![1 => noise, 9 => nearly_a_request()];
     check(500, &bytes, |bytes| {

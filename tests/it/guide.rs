@@ -7,9 +7,11 @@ use std::fs;
 use std::net::TcpStream;
 use std::process::{Command, Output};
 
-use crate::deploy::{block, file};
-use crate::door::{Behind, MEMBERS, SELF_SIGNED, Visitor, WIKI, nginx_in, target};
-use crate::programs::{Answer, Folder, Running, free_port, outcome, run, script, until};
+use crate::support::client::Answer;
+use crate::support::deploy::{block, file};
+use crate::support::door::{Behind, MEMBERS, SELF_SIGNED, Visitor, WIKI, nginx_in, target};
+use crate::support::programs::{Folder, Running, free_port, outcome, run, script};
+use crate::support::until;
 
 /// A shell in a folder that has the files of deploy/, where some programs are scripts.
 struct Shell(Folder);
@@ -170,13 +172,13 @@ fn nginx_starts_at_each_step_and_shows_certbots_proof_at_all_times() {
         until(|| TcpStream::connect(("127.0.0.1", https)).is_ok() == is_members);
         for host in [MEMBERS, WIKI].iter().take(if name == "wiki" { 2 } else { 1 }) {
             let proof = plain(host, &format!("/.well-known/acme-challenge/{host}"));
-            assert_eq!((proof.status, proof.body), (200, format!("proof of {host}\n")));
+            assert_eq!((proof.status, proof.text()), (200, format!("proof of {host}\n").as_str()));
             let other = plain(host, "/a?b=c");
             assert_eq!(other.header("Location"), Some(&*format!("https://{host}/a?b=c")));
         }
     }
     let visitor = Visitor::new(https);
-    assert!(visitor.ask(MEMBERS, "/", &[]).body.contains("Hello, Anonymous!"));
+    assert!(visitor.ask(MEMBERS, "/", &[]).text().contains("Hello, Anonymous!"));
     // A process with the old files may answer once more.
     let mut answer = visitor.ask(WIKI, "/page", &[]);
     until(|| {

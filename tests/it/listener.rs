@@ -2,18 +2,19 @@
 //! request on another connection is always answered.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use doorward::config::Limits;
-use doorward::http::listener::serve;
 use rouille::{Request, Response};
 
-use crate::wire::{Client, HELLO, PATIENCE, SHORT, Server, limits, sized, start, wait_until};
+use crate::support::client::{Client, SHORT};
+use crate::support::echo::{limits, sized, start, start_with};
+use crate::support::server::{HELLO, Server};
+use crate::support::{PATIENCE, until};
 
 fn get(headers: &str) -> String {
     format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n")
@@ -429,19 +430,12 @@ fn a_large_file_streams_from_disk_whole() {
     path.push(format!("doorward-{}", std::process::id()));
     let content: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
     std::fs::write(&path, &content).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = UnixStream::pair().unwrap();
     let file = path.clone();
     let handle = move |_: &Request| {
         Response::from_file("application/octet-stream", std::fs::File::open(&file).unwrap())
     };
-    let thread = thread::spawn(move || serve(listener, limits(), vec![], &stopped, handle));
-    let mut client = Client::on(TcpStream::connect(address).unwrap());
-    client.send(HELLO);
-    assert!(client.answer().body == content);
-    drop((stop, client));
-    thread.join().unwrap().unwrap();
+    let server = Server::start(limits(), &[], handle);
+    assert!(server.ask(HELLO).body == content);
     std::fs::remove_file(path).unwrap();
 }
 
@@ -463,13 +457,13 @@ fn a_panic_ends_its_own_connection_only() {
 
 #[test]
 fn a_head_must_be_complete_in_time_however_it_trickles() {
-    let server = Server::start(Limits { head_timeout: SHORT, ..limits() }, &[]);
+    let server = start_with(Limits { head_timeout: SHORT, ..limits() }, &[]);
     assert_gets_408_while_trickling(&server, "GET / HTTP/1.1\r\nX: ");
 }
 
 #[test]
 fn a_body_must_be_complete_in_time_however_it_trickles() {
-    let server = Server::start(Limits { body_timeout: SHORT, ..limits() }, &[]);
+    let server = start_with(Limits { body_timeout: SHORT, ..limits() }, &[]);
     assert_gets_408_while_trickling(&server, &post("Content-Length: 60000\r\n"));
 }
 
@@ -491,7 +485,7 @@ fn assert_gets_408_while_trickling(server: &Server, beginning: &str) {
 
 #[test]
 fn a_body_that_never_comes_is_given_up() {
-    let server = Server::start(Limits { body_timeout: SHORT, ..limits() }, &[]);
+    let server = start_with(Limits { body_timeout: SHORT, ..limits() }, &[]);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");
     assert_eq!(client.answer().status, 408);
@@ -501,7 +495,7 @@ fn a_body_that_never_comes_is_given_up() {
 
 #[test]
 fn an_idle_connection_is_closed_without_a_word() {
-    let server = Server::start(Limits { idle_timeout: SHORT, ..limits() }, &[]);
+    let server = start_with(Limits { idle_timeout: SHORT, ..limits() }, &[]);
     assert!(server.connect().is_closed(), "before the first request");
     let mut client = server.connect();
     client.send(HELLO);
@@ -512,8 +506,7 @@ fn an_idle_connection_is_closed_without_a_word() {
 
 #[test]
 fn timeouts_of_one_request_do_not_shorten_the_next() {
-    let server =
-        Server::start(Limits { head_timeout: SHORT, body_timeout: SHORT, ..limits() }, &[]);
+    let server = start_with(Limits { head_timeout: SHORT, body_timeout: SHORT, ..limits() }, &[]);
     let mut client = server.connect();
     for _ in 0..2 {
         for part in ["POST / HTTP/1.1\r\nHost: x\r\n", "Content-Length: 5\r\n\r\n", "body!"] {
@@ -526,7 +519,7 @@ fn timeouts_of_one_request_do_not_shorten_the_next() {
 }
 
 /// A server whose answer to GET never ends, until its reader is given up: then `dropped` is true.
-fn serve_endless(limits: Limits, dropped: &'static AtomicBool) -> (SocketAddr, UnixStream) {
+fn serve_endless(limits: Limits, dropped: &'static AtomicBool) -> Server {
     struct Endless(&'static AtomicBool);
     impl Read for Endless {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -538,43 +531,35 @@ fn serve_endless(limits: Limits, dropped: &'static AtomicBool) -> (SocketAddr, U
             self.0.store(true, SeqCst);
         }
     }
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = UnixStream::pair().unwrap();
     let handle = move |request: &Request| match request.method() {
         "GET" => sized(Endless(dropped), usize::MAX),
         _ => Response::text("hello"),
     };
-    thread::spawn(move || serve(listener, limits, vec![], &stopped, handle));
-    (address, stop)
+    Server::start(limits, &[], handle)
 }
 
 #[test]
 fn a_reader_that_takes_nothing_is_given_up_and_holds_up_nobody() {
     static DROPPED: AtomicBool = AtomicBool::new(false);
     let limits = Limits { write_timeout: SHORT, ..limits() };
-    let (address, _stop) = serve_endless(limits, &DROPPED);
-    let mut slow = Client::on(TcpStream::connect(address).unwrap());
+    let server = serve_endless(limits, &DROPPED);
+    let mut slow = server.connect();
     slow.send(HELLO);
-    let started = Instant::now();
-    while !DROPPED.load(SeqCst) {
-        let mut client = Client::on(TcpStream::connect(address).unwrap());
-        client.send(HELLO.replace("GET", "PUT"));
-        assert_eq!(client.answer().status, 200);
-        assert!(started.elapsed() < PATIENCE);
-        thread::sleep(SHORT / 10);
-    }
+    until(|| {
+        assert_eq!(server.ask(HELLO.replace("GET", "PUT")).status, 200);
+        DROPPED.load(SeqCst)
+    });
 }
 
 #[test]
 fn a_slow_reader_is_served_as_long_as_it_takes_something_within_each_timeout() {
     static DROPPED: AtomicBool = AtomicBool::new(false);
     let write_timeout = Duration::from_secs(2);
-    let (address, _stop) = serve_endless(Limits { write_timeout, ..limits() }, &DROPPED);
+    let server = serve_endless(Limits { write_timeout, ..limits() }, &DROPPED);
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     // The more the client's own system takes for it, the less the server sees of its pace.
     socket.set_recv_buffer_size(16 * 1024).unwrap();
-    socket.connect(&address.into()).unwrap();
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], server.port)).into()).unwrap();
     let mut client = Client::on(socket.into());
     client.send(HELLO);
     let started = Instant::now();
@@ -591,9 +576,6 @@ fn a_slow_reader_is_served_as_long_as_it_takes_something_within_each_timeout() {
 #[test]
 fn one_connection_too_many_gets_503_and_there_is_room_again_after() {
     static IS_HELD: AtomicBool = AtomicBool::new(true);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let (_stop, stopped) = UnixStream::pair().unwrap();
     let handle = |request: &Request| {
         while request.raw_url() == "/hello" && IS_HELD.load(SeqCst) {
             thread::sleep(SHORT / 10);
@@ -601,16 +583,16 @@ fn one_connection_too_many_gets_503_and_there_is_room_again_after() {
         Response::text("hello")
     };
     let limits = Limits { max_connections: 8, ..limits() };
-    thread::spawn(move || serve(listener, limits, vec![], &stopped, handle));
+    let server = Server::start(limits, &[], handle);
     let ask = |request: &str| {
-        let mut client = Client::on(TcpStream::connect(address).unwrap());
+        let mut client = server.connect();
         // Sent first, so that bytes lie unread when the connection is turned away.
         client.send(request);
         client
     };
     // Who waits for the server is never ended to make room.
     let mut answering: Vec<Client> = Vec::new();
-    wait_until(|| {
+    until(|| {
         answering.push(ask(HELLO));
         let mut client = ask(&get(""));
         client.answer_to("GET").is_some_and(|answer| answer.status == 503 && answer.closes())
@@ -619,13 +601,13 @@ fn one_connection_too_many_gets_503_and_there_is_room_again_after() {
     IS_HELD.store(false, SeqCst);
     assert_eq!(answering[0].answer().status, 200);
     drop(answering);
-    wait_until(|| ask(HELLO).answer().status == 200);
+    until(|| ask(HELLO).answer().status == 200);
 }
 
 #[test]
 fn one_address_cannot_take_all_connections_unless_it_is_a_trusted_proxy() {
     let limits = Limits { max_connections_per_address: 4, ..limits() };
-    let server = Server::start(limits.clone(), &["127.0.0.3/32"]);
+    let server = start_with(limits.clone(), &["127.0.0.3/32"]);
     let half_sent = |ip: [u8; 4]| {
         let mut client = server.connect_from(ip.into());
         client.send("GET / HTTP/1.1\r\n");
@@ -644,7 +626,7 @@ fn one_address_cannot_take_all_connections_unless_it_is_a_trusted_proxy() {
 
 #[test]
 fn when_connections_run_short_the_idlest_goes_first_and_answers_close() {
-    let server = Server::start(Limits { max_connections: 16, ..limits() }, &[]);
+    let server = start_with(Limits { max_connections: 16, ..limits() }, &[]);
     let mut clients: Vec<Client> = (0..14).map(|_| server.connect()).collect();
     for client in clients.iter_mut().rev() {
         client.send(HELLO);
@@ -665,7 +647,7 @@ fn when_connections_run_short_the_idlest_goes_first_and_answers_close() {
 fn when_connections_run_short_an_unfinished_request_goes_like_an_idle_connection() {
     let beginnings = ["G", "GET / HTTP/1.1\r\nHost: x\r\n", &post("Content-Length: 50\r\n")];
     for beginning in beginnings {
-        let server = Server::start(Limits { max_connections: 16, ..limits() }, &[]);
+        let server = start_with(Limits { max_connections: 16, ..limits() }, &[]);
         let mut half_sent = server.connect();
         half_sent.send(beginning);
         thread::sleep(SHORT / 10);
@@ -687,19 +669,18 @@ fn when_connections_run_short_an_unfinished_request_goes_like_an_idle_connection
 fn when_connections_run_short_a_reader_that_takes_nothing_goes_like_an_idle_connection() {
     static DROPPED: AtomicBool = AtomicBool::new(false);
     let patient = Limits { max_connections: 16, write_timeout: 10 * PATIENCE, ..limits() };
-    let (address, _stop) = serve_endless(patient, &DROPPED);
-    let connect = || Client::on(TcpStream::connect(address).unwrap());
-    let mut stalled = connect();
+    let server = serve_endless(patient, &DROPPED);
+    let mut stalled = server.connect();
     stalled.send(HELLO);
     // It may be a while until the systems on both sides hold as much as they can.
-    wait_until(|| {
-        let mut idle: Vec<Client> = (0..13).map(|_| connect()).collect();
+    until(|| {
+        let mut idle: Vec<Client> = (0..13).map(|_| server.connect()).collect();
         for client in &mut idle {
             client.send(HELLO.replace("GET", "PUT"));
             client.answer();
         }
         thread::sleep(SHORT);
-        let mut newcomer = connect();
+        let mut newcomer = server.connect();
         newcomer.send(HELLO.replace("GET", "PUT"));
         assert_eq!(newcomer.answer().status, 200);
         DROPPED.load(SeqCst)
@@ -709,7 +690,7 @@ fn when_connections_run_short_a_reader_that_takes_nothing_goes_like_an_idle_conn
 #[test]
 fn nine_networks_that_send_one_byte_and_connect_again_keep_nobody_out() {
     let limits = Limits { max_connections: 32, max_connections_per_address: 4, ..limits() };
-    let server = Server::start(limits, &[]);
+    let server = start_with(limits, &[]);
     let (is_over, connected) = (AtomicBool::new(false), AtomicUsize::new(0));
     let attack = |last: u8| {
         while !is_over.load(SeqCst) {
@@ -725,7 +706,7 @@ fn nine_networks_that_send_one_byte_and_connect_again_keep_nobody_out() {
         for number in 0..36 {
             scope.spawn(move || attack(1 + number % 9));
         }
-        wait_until(|| connected.load(SeqCst) > 200);
+        until(|| connected.load(SeqCst) > 200);
         let welcome = (1..=40).filter(|last| {
             let mut visitor = server.connect_from([127, 0, 1, *last].into());
             visitor.send(HELLO);
@@ -741,7 +722,7 @@ fn nine_networks_that_send_one_byte_and_connect_again_keep_nobody_out() {
 
 #[test]
 fn two_hundred_connections_are_served_at_once() {
-    let server = Server::start(
+    let server = start_with(
         Limits { max_connections: 2000, max_connections_per_address: 2000, ..limits() },
         &[],
     );
@@ -759,7 +740,7 @@ fn two_hundred_connections_are_served_at_once() {
 #[ignore = "not a test by itself"]
 fn serve_with_few_files() {
     let server = start();
-    println!("address {}", server.address);
+    println!("port {}", server.port);
     let _ = io::stdin().read(&mut [0]);
 }
 
@@ -774,19 +755,19 @@ fn out_of_files_the_longest_waiting_makes_room_and_the_listener_goes_on() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let line = lines.find(|line| line.contains("address ")).unwrap();
-    let address: SocketAddr = line.split(' ').next_back().unwrap().parse().unwrap();
+    let line = lines.find(|line| line.contains("port ")).unwrap();
+    let port: u16 = line.split(' ').next_back().unwrap().parse().unwrap();
     let mut half_sent = Vec::new();
     for _ in 0..100 {
-        let mut client = Client::on(TcpStream::connect(address).unwrap());
+        let mut client = Client::connect(port);
         client.send("GET / HTTP/1.1\r\n");
         half_sent.push(client);
     }
-    let mut waiting = Client::on(TcpStream::connect(address).unwrap());
+    let mut waiting = Client::connect(port);
     waiting.send(HELLO);
     assert_eq!(waiting.answer().status, 200, "it was only waiting its turn");
     assert!(half_sent[0].is_closed());
-    drop((child.stdin.take(), waiting));
+    drop((child.stdin.take(), waiting, half_sent));
     assert!(child.wait().unwrap().success());
 }
 
@@ -804,7 +785,7 @@ fn a_stop_answers_what_runs_and_refuses_what_is_new() {
     }
     thread::sleep(SHORT / 2);
     server.request_stop();
-    wait_until(|| TcpStream::connect(server.address).is_err());
+    until(|| TcpStream::connect(("127.0.0.1", server.port)).is_err());
     for client in &mut clients {
         let answer = client.answer();
         assert!(answer.status == 200 && answer.closes());
@@ -816,7 +797,7 @@ fn a_stop_answers_what_runs_and_refuses_what_is_new() {
 
 #[test]
 fn a_stop_waits_no_longer_than_the_shutdown_timeout() {
-    let mut server = Server::start(Limits { shutdown_timeout: SHORT, ..limits() }, &[]);
+    let mut server = start_with(Limits { shutdown_timeout: SHORT, ..limits() }, &[]);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\n");
     thread::sleep(SHORT / 2);
@@ -830,7 +811,7 @@ fn a_stop_waits_no_longer_than_the_shutdown_timeout() {
 
 #[test]
 fn the_sender_is_read_from_trusted_proxies_alone_right_to_left() {
-    let server = Server::start(limits(), &["127.0.0.1/32", "10.0.0.0/8", "fd00::/8"]);
+    let server = start_with(limits(), &["127.0.0.1/32", "10.0.0.0/8", "fd00::/8"]);
     let cases = [
         ("", "127.0.0.1:"),
         ("X-Forwarded-For: 192.0.2.7", "192.0.2.7:0 "),
@@ -857,7 +838,7 @@ fn the_sender_is_read_from_trusted_proxies_alone_right_to_left() {
 
 #[test]
 fn the_scheme_is_https_if_a_trusted_proxy_says_so() {
-    let server = Server::start(limits(), &["127.0.0.1/32"]);
+    let server = start_with(limits(), &["127.0.0.1/32"]);
     for (value, https) in [
         ("https", true),
         ("HTTPS", true),
@@ -872,7 +853,7 @@ fn the_scheme_is_https_if_a_trusted_proxy_says_so() {
 
 #[test]
 fn strangers_cannot_forward_and_nobody_above_sees_that_they_tried() {
-    let server = Server::start(limits(), &["10.0.0.0/8"]);
+    let server = start_with(limits(), &["10.0.0.0/8"]);
     let headers =
         "X-Forwarded-For: 10.0.0.1\r\nx-forwarded-proto: https\r\nX-Forwarded-Uri: /a\r\n";
     let answer = server.ask(get(headers));
@@ -886,15 +867,15 @@ fn strangers_cannot_forward_and_nobody_above_sees_that_they_tried() {
 
 #[test]
 fn every_request_makes_one_log_line_without_its_query() {
-    crate::log::record();
-    let server = Server::start(limits(), &["127.0.0.1/32"]);
+    crate::support::log::record();
+    let server = start_with(limits(), &["127.0.0.1/32"]);
     let refused = "GET /logged-refused?token=secret HTTP/1.1\r\n\r\n";
     server
         .ask("GET /logged?token=secret HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
     server.ask(refused);
     server.ask(b"GET /logged-\x1b[31m HTTP/1.1\r\nHost: x\r\n\r\n");
-    let logged = || crate::log::of_any_thread("logged");
-    wait_until(|| logged().len() >= 3);
+    let logged = || crate::support::log::of_any_thread("logged");
+    until(|| logged().len() >= 3);
     let mut lines = logged();
     lines.sort();
     let starts = [

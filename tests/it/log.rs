@@ -1,58 +1,11 @@
 //! The log: what it says of each event, and what can never be in it.
 
-use std::cell::RefCell;
-use std::sync::{Mutex, Once};
-
-use log::{LevelFilter, Log, Metadata, Record};
-
-use crate::browser::Browser;
-use crate::site::{NEW_PASSWORD, PASSWORD, Site, handler, log_in, register};
-
-thread_local! {
-    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-/// What connections' threads logged, too.
-static OF_ANY_THREAD: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// Keeps the lines of each thread apart: simulated requests are answered in the thread of their test.
-struct Recorder;
-
-impl Log for Recorder {
-    fn enabled(&self, _: &Metadata) -> bool {
-        true
-    }
-
-    fn log(&self, record: &Record) {
-        // The program's log leaves the database client's lines out, too.
-        if record.target().starts_with("doorward") {
-            let line = record.args().to_string();
-            OF_ANY_THREAD.lock().unwrap().push(line.clone());
-            LINES.with_borrow_mut(|lines| lines.push(line));
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-/// Starts to record, and forgets what this thread has logged so far.
-pub fn record() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        log::set_logger(&Recorder).unwrap();
-        log::set_max_level(LevelFilter::Debug);
-    });
-    LINES.take();
-}
-
-/// The lines with that word in them, whoever logged them.
-pub fn of_any_thread(word: &str) -> Vec<String> {
-    let lines = OF_ANY_THREAD.lock().unwrap();
-    lines.iter().filter(|line| line.contains(word)).cloned().collect()
-}
+use crate::support::browser::Browser;
+use crate::support::log::{of_any_thread, record, recorded};
+use crate::support::site::{NEW_PASSWORD, PASSWORD, Site, handler, log_in, register};
 
 fn events() -> Vec<String> {
-    LINES.take().into_iter().filter(|line| line.starts_with("event=")).collect()
+    recorded().into_iter().filter(|line| line.starts_with("event=")).collect()
 }
 
 #[test]
@@ -101,7 +54,7 @@ fn asvs_16_2_5_no_line_contains_a_password_or_a_session_id() {
     // The connections' own threads tell of an outage.
     let outages = of_any_thread("database at ");
     assert!(!outages.is_empty(), "the failure was logged");
-    let lines = [LINES.take(), outages].concat();
+    let lines = [recorded(), outages].concat();
     for secret in [PASSWORD, "a wrong one", &first, &ada.jar["doorward"], "$2b$"] {
         assert!(!lines.iter().any(|line| line.contains(secret)), "{secret}");
     }

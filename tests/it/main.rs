@@ -2,13 +2,14 @@
 //! where sockets are the subject, on a real PostgreSQL.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod asvs;
-mod browser;
 mod cluster;
 mod commands;
 mod cross_origin;
 mod deploy;
-mod door;
 mod emails;
 mod fail2ban;
 mod failures;
@@ -26,16 +27,12 @@ mod outage;
 mod packages;
 mod pages;
 mod password_change;
-mod programs;
 mod proxies;
 mod sessions;
 mod settings;
-mod site;
 mod slow_database;
 mod sockets;
-mod stall;
 mod start;
 mod throttle;
 mod tls;
-mod wire;
 mod written_log;

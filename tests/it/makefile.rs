@@ -38,6 +38,7 @@ fn make_needs_every_program_that_the_tests_call() {
     let firewall = called(&tests.join("it/fail2ban.rs"));
     for (folder, target) in [
         ("it", "test"),
+        ("support", "test"),
         ("it/fail2ban.rs", "firewall-test"),
         ("bench", "bench"),
         ("browser", "browser"),

@@ -1,7 +1,7 @@
 //! Return paths: where a login may lead.
 
-use crate::browser::Browser;
-use crate::site::{PASSWORD, Site, handler, register};
+use crate::support::browser::Browser;
+use crate::support::site::{PASSWORD, Site, handler, register};
 
 /// Values of `next` as they are after decoding, and whether they may be followed.
 const UNSAFE: &[&str] = &[
@@ -61,7 +61,7 @@ const SAFE: &[&str] = &[
     "/%5cexample.com",
 ];
 
-fn landing(app: crate::browser::Handler, next: &str) -> String {
+fn landing(app: crate::support::browser::Handler, next: &str) -> String {
     let mut browser = Browser::new(app);
     let query: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
     let form = browser.get(&format!("/login?next={query}")).form("/login");

@@ -3,9 +3,11 @@
 use std::process::Command;
 use std::thread;
 
-use crate::commands::PROGRAM;
-use crate::programs::{Folder, Running, fetch, free_port, until};
-use crate::site::Database;
+use crate::support::client::fetch;
+use crate::support::command::PROGRAM;
+use crate::support::programs::{Folder, Running, free_port};
+use crate::support::site::Database;
+use crate::support::until;
 
 #[test]
 fn an_outage_is_one_line_when_it_begins_with_its_cause_and_one_when_it_ends_with_a_count() {

@@ -1,7 +1,7 @@
 //! Every row of the table of requests: what strangers and members get.
 
-use crate::browser::Browser;
-use crate::site::{PASSWORD, Site, handler, log_in, register};
+use crate::support::browser::Browser;
+use crate::support::site::{PASSWORD, Site, handler, log_in, register};
 
 #[test]
 fn a_stranger_registers_leaves_is_turned_away_and_comes_back_to_the_page_they_wanted() {

@@ -2,10 +2,10 @@
 
 use std::thread;
 
-use crate::browser::Browser;
-use crate::programs::until;
-use crate::sessions::{NAME, is_in};
-use crate::site::{NEW_PASSWORD, PASSWORD, Site, handler, log_in, register};
+use crate::support::browser::Browser;
+use crate::support::site::{NAME, is_in};
+use crate::support::site::{NEW_PASSWORD, PASSWORD, Site, handler, log_in, register};
+use crate::support::until;
 
 #[test]
 fn asvs_6_2_2_6_2_3_and_7_4_3_a_new_password_needs_the_old_one_and_ends_every_other_session() {
@@ -53,7 +53,7 @@ fn a_hash_of_lower_cost_is_replaced_at_the_next_login() {
     let cost =
         || -> String { site.sql().query_one("SELECT pwdhash FROM users", &[]).unwrap().get(0) };
     assert!(cost().starts_with("$2b$04$"));
-    let mut config = crate::site::config(&site.url);
+    let mut config = crate::support::site::config(&site.url);
     config.bcrypt_cost = 5;
     let costlier = doorward::App::new(config).unwrap();
     let app = handler(&costlier);

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::browser::Browser;
-use crate::deploy::{block, file};
-use crate::door::{
-    Behind, Door, MEMBERS, Visitor, WIKI, caddy, config_of, nginx, nginx_as_deployed, seen, target,
+use crate::support::browser::Browser;
+use crate::support::deploy::{block, file};
+use crate::support::door::{
+    Behind, Door, MEMBERS, PROXY, Visitor, WIKI, caddy, nginx, nginx_as_deployed, seen, target,
 };
-use crate::programs::{Folder, Server};
-use crate::site::{handler, register};
+use crate::support::programs::Folder;
+use crate::support::server::Server;
+use crate::support::site::{config, handler, register};
 
 const FORGED: [&str; 12] = [
     "-HRemote-User: root@example.org",
@@ -42,11 +43,11 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
         let form = ada.ask(WIKI, &login, &[]);
         assert_eq!(form.status, 200);
         let hidden = format!(r#"name="next" value="{}""#, page.replace('&', "&amp;"));
-        assert!(form.body.contains(&hidden), "{}", form.body);
+        assert!(form.text().contains(&hidden), "{}", form.text());
     }
     let long = format!("/?{}", "&".repeat(1990));
     let login = target(&ada.ask(WIKI, &long, &[]), WIKI, port).to_owned();
-    let form = ada.ask(WIKI, &login, &[]).body;
+    let form = ada.ask(WIKI, &login, &[]).text().to_owned();
     assert!(form.contains(&long.replace('&', "&amp;")), "a long way back");
     let too_long = ada.ask(WIKI, &"/x".repeat(2000), &[]);
     assert_eq!(target(&too_long, WIKI, port), "/login", "rather than no answer at all");
@@ -59,14 +60,14 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
     assert_eq!(target(&ada.log_in(WIKI, "ada@example.org", page), WIKI, port), page);
     for options in [&[][..], &FORGED, &["-d", "x=1"], &["-HCookie: a=1; __Host-doorward=x; b=2"]] {
         let answer = ada.ask(WIKI, page, options);
-        assert_eq!(answer.status, 200, "{}", answer.head);
+        assert_eq!(answer.status, 200, "{:?}", answer.headers);
         let method = if options.contains(&"-d") { "POST" } else { "GET" };
-        assert!(answer.body.starts_with(&format!("{method} {page}\n")), "{}", answer.body);
-        assert_eq!(seen(&answer, "Remote-User"), ["ada@example.org"], "{}", answer.body);
+        assert!(answer.text().starts_with(&format!("{method} {page}\n")), "{}", answer.text());
+        assert_eq!(seen(&answer, "Remote-User"), ["ada@example.org"], "{}", answer.text());
         assert_eq!(seen(&answer, "Remote-Email"), ["ada@example.org"]);
         assert_eq!(seen(&answer, "Remote-Name"), ["Ada Lovelace"]);
         assert_eq!(seen(&answer, "X-Forwarded-Proto"), [] as [&str; 0], "spent by the listener");
-        assert!(!answer.body.contains(&ada.id()), "the cookie stays: {}", answer.body);
+        assert!(!answer.text().contains(&ada.id()), "the cookie stays: {}", answer.text());
     }
     let chunked = ["-d", "x=1", "-HTransfer-Encoding: chunked", "-HExpect: 100-continue"];
     assert!([200, 501].contains(&ada.ask(WIKI, "/", &chunked).status), "the door is not stuck");
@@ -75,7 +76,7 @@ fn a_door_that_holds(mut behind: Behind, port: u16) {
 
     let zoe = Visitor::new(port);
     assert_eq!(zoe.log_in(MEMBERS, "zoe@example.org", "").status, 303);
-    assert!(zoe.ask(MEMBERS, "/secret", &FORGED).body.contains("Zo\u{eb} Lovelace"));
+    assert!(zoe.ask(MEMBERS, "/secret", &FORGED).text().contains("Zo\u{eb} Lovelace"));
     assert_eq!(zoe.log_in(WIKI, "zoe@example.org", "/").status, 303);
     assert_eq!(seen(&zoe.ask(WIKI, "/", &FORGED), "Remote-Name"), ["Zo%C3%AB%20Lovelace"]);
     let eve = Visitor::new(port);
@@ -115,11 +116,11 @@ fn the_wiki_learns_who_it_is_from_the_door_alone() {
         let forged: Vec<_> = own.iter().map(|name| format!("-H{name}: forged")).collect();
         let forged: Vec<_> = forged.iter().map(String::as_str).collect();
         let answer = door.ada().ask(WIKI, "/", &[&FORGED[..], &forged].concat());
-        assert_eq!(answer.status, 200, "{}", answer.head);
-        assert!(!answer.body.contains("forged"), "{}", answer.body);
-        let names = answer.body.lines().filter_map(|line| line.split_once(": "));
+        assert_eq!(answer.status, 200, "{:?}", answer.headers);
+        assert!(!answer.text().contains("forged"), "{}", answer.text());
+        let names = answer.text().lines().filter_map(|line| line.split_once(": "));
         let names = names.filter(|(name, _)| name.to_ascii_lowercase().starts_with("remote"));
-        assert_eq!(names.count(), 3, "{}", answer.body);
+        assert_eq!(names.count(), 3, "{}", answer.text());
     }
 }
 
@@ -135,12 +136,12 @@ fn the_wiki_gets_the_headers_that_every_site_needs() {
         let sent: Vec<_> = own.iter().map(|header| format!("-H{header}")).collect();
         let sent: Vec<_> = sent.iter().map(String::as_str).collect();
         let answer = door.ada().ask(WIKI, "/", &[&["-d", "a page"], &sent[..]].concat());
-        assert_eq!(answer.status, 200, "{}", answer.head);
-        let seen = answer.body.to_ascii_lowercase();
+        assert_eq!(answer.status, 200, "{:?}", answer.headers);
+        let seen = answer.text().to_ascii_lowercase();
         for header in own {
-            assert!(seen.contains(&header.to_ascii_lowercase()), "{header}: {}", answer.body);
+            assert!(seen.contains(&header.to_ascii_lowercase()), "{header}: {}", answer.text());
         }
-        assert!(seen.contains("content-length: 6"), "{}", answer.body);
+        assert!(seen.contains("content-length: 6"), "{}", answer.text());
     }
 }
 
@@ -187,8 +188,8 @@ fn no_spelling_of_the_cookie_gets_through(id: &str, port: u16) {
         let lines: Vec<_> = lines.collect();
         let options: Vec<_> = lines.iter().map(String::as_str).collect();
         let answer = Visitor::new(port).ask(WIKI, "/", &options);
-        assert!([200, 303].contains(&answer.status), "{spelling:?}: {}", answer.head);
-        assert!(!answer.body.contains(id), "{spelling:?} gets through: {}", answer.body);
+        assert!([200, 303].contains(&answer.status), "{spelling:?}: {:?}", answer.headers);
+        assert!(!answer.text().contains(id), "{spelling:?} gets through: {}", answer.text());
         let cookies = seen(&answer, "Cookie").join("; ");
         let is_once = spelling.matches(name).count() == 1;
         let both = cookies.contains("a=1") && cookies.contains("b=2");
@@ -274,7 +275,7 @@ fn messages_arrive_when_nginx_spreads_visitors_over_two_processes() {
     let behind = Behind::new();
     let (twin, asked) = (behind.site.twin(), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&asked);
-    let second = Server::start(&config_of(&behind.site), move |request| {
+    let second = Server::start(config("").limits, &[PROXY], move |request| {
         count.fetch_add(1, Ordering::Relaxed);
         twin.handle(request)
     });
@@ -290,12 +291,12 @@ fn messages_arrive_when_nginx_spreads_visitors_over_two_processes() {
         let mut visitor = Visitor::new(port);
         visitor.options = vec!["--interface".to_owned(), format!("127.0.0.{number}")];
         let login = target(&visitor.ask(MEMBERS, "/secret", &[]), MEMBERS, port).to_owned();
-        let form = visitor.ask(MEMBERS, &login, &[]).body;
+        let form = visitor.ask(MEMBERS, &login, &[]).text().to_owned();
         assert!(form.contains("Please log in to see that page."), "{form}");
         assert_eq!(visitor.log_in(MEMBERS, "ada@example.org", "").status, 303);
         assert_eq!(visitor.ask(MEMBERS, "/secret", &[]).status, 200);
         assert_eq!(visitor.ask(MEMBERS, "/logout", &["-X", "POST"]).status, 303);
-        let front = visitor.ask(MEMBERS, "/", &[]).body;
+        let front = visitor.ask(MEMBERS, "/", &[]).text().to_owned();
         assert!(front.contains("You have been logged out."), "{front}");
     }
     let asked = asked.load(Ordering::Relaxed);

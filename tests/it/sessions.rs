@@ -4,16 +4,9 @@ use std::collections::HashSet;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use crate::browser::Browser;
-use crate::programs::until;
-use crate::site::{NEW_PASSWORD, PASSWORD, Site, handler, log_in, register};
-
-/// The name of the cookie.
-pub const NAME: &str = "doorward";
-
-pub fn is_in(browser: &mut Browser) -> bool {
-    browser.get("/secret").status == 200
-}
+use crate::support::browser::Browser;
+use crate::support::site::{NAME, NEW_PASSWORD, PASSWORD, Site, handler, is_in, log_in, register};
+use crate::support::until;
 
 fn remember(browser: &mut Browser, email: &str) {
     let form = browser.get("/login").form("/login");
@@ -207,7 +200,8 @@ fn remember_me_gives_the_cookie_thirty_days_and_without_it_it_goes_with_the_brow
     let mut ada = Browser::new(&app);
     register(&mut ada, "Ada", "ada@example.org");
     let plain = [("email", "ada@example.org"), ("password", PASSWORD)];
-    let cookie = |page: &crate::browser::Page| page.header("Set-Cookie").unwrap().to_owned();
+    let cookie =
+        |page: &crate::support::browser::Page| page.header("Set-Cookie").unwrap().to_owned();
     assert!(!cookie(&ada.post("/login", &plain)).contains("Max-Age"));
     let ticked = [&plain[..], &[("remember", "yes")]].concat();
     assert!(cookie(&ada.post("/login", &ticked)).contains("; Max-Age=2592000"));

@@ -11,9 +11,9 @@ use postgres::{Client, NoTls};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
-use crate::commands::{PROGRAM, assert_refused, run};
-use crate::programs::{Folder, outcome};
-use crate::site::{Database, Site};
+use crate::support::command::{PROGRAM, assert_refused, run};
+use crate::support::programs::{Folder, free_port, outcome};
+use crate::support::site::{Database, Site};
 
 /// A database that nobody answers for: a start that finds nothing to refuse ends with status 1.
 const NOBODY: (&str, &str) = ("DATABASE_URL", "postgres://127.0.0.1:1/none");
@@ -176,7 +176,7 @@ fn a_user_command_shows_the_settings_that_it_uses_and_the_server_shows_all() {
 #[test]
 fn a_command_finds_the_settings_of_the_service_and_runs_as_its_user() {
     let folder = Folder::new();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let database = UnixListener::bind(folder.path(&format!(".s.PGSQL.{port}"))).unwrap();
     fs::set_permissions(
         folder.path(&format!(".s.PGSQL.{port}")),

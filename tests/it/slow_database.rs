@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use doorward::App;
 use doorward::accounts::throttle::Throttle;
 
-use crate::browser::Browser;
-use crate::programs::until;
-use crate::sessions::{NAME, is_in};
-use crate::site::{NEW_PASSWORD, PASSWORD, Site, config, handler, log_in, register};
-use crate::stall::Stall;
+use crate::support::browser::Browser;
+use crate::support::site::{NAME, is_in};
+use crate::support::site::{NEW_PASSWORD, PASSWORD, Site, config, handler, log_in, register};
+use crate::support::stall::Stall;
+use crate::support::until;
 
 /// What every request must be answered within.
 const PROMISED: Duration = Duration::from_secs(8);
@@ -140,7 +140,7 @@ fn unseen_sessions(site: &Site, count: u32) {
         .unwrap();
 }
 
-fn with_id(app: crate::browser::Handler, n: u32) -> Browser {
+fn with_id(app: crate::support::browser::Handler, n: u32) -> Browser {
     let mut browser = Browser::new(app);
     browser.jar.insert(NAME.to_owned(), format!("{n:064x}"));
     browser

@@ -5,9 +5,11 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::commands;
-use crate::programs::{Folder, Running, fetch, free_port, until};
-use crate::site::Database;
+use crate::support::client::fetch;
+use crate::support::command;
+use crate::support::programs::{Folder, Running, free_port};
+use crate::support::site::Database;
+use crate::support::until;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_doorward");
 
@@ -88,7 +90,7 @@ fn a_start_that_waiting_cannot_mend_fails_at_once_with_a_line_for_the_administra
     for (url, part) in [(nobody, "nobody_here"), (nowhere, "does not exist")] {
         let listen = format!("127.0.0.1:{}", free_port());
         let settings = [("DATABASE_URL", &*url), ("DOORWARD_LISTEN", &*listen)];
-        let failed = commands::run(&settings, &["serve"], "");
+        let failed = command::run(&settings, &["serve"], "");
         assert_eq!(failed.status, 2, "what systemd does not try again: {failed:?}");
         assert!(failed.err.starts_with("doorward: DATABASE_URL: ") && failed.err.contains(part));
         assert_eq!(failed.err.lines().count(), 1, "{failed:?}");

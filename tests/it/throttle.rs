@@ -3,14 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Barrier;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use doorward::App;
 use doorward::accounts::passwords::Password;
 use doorward::accounts::throttle::Throttle;
 
-use crate::browser::{Browser, Page};
-use crate::site::{PASSWORD, Site, handler, log_in, register};
+use crate::support::browser::{Browser, Page};
+use crate::support::site::{PASSWORD, Site, handler, log_in, register};
+use crate::support::until;
 
 fn fail(browser: &mut Browser, email: &str) -> Page {
     browser.post("/login", &[("email", email), ("password", "a guess")])
@@ -148,12 +149,11 @@ fn a_try_that_could_not_be_answered_does_not_count() {
         assert_eq!(fail(&mut ada, "ada@example.org").status, 503);
     }
     site.database().set_reachable(true);
-    let until = Instant::now() + Duration::from_secs(20);
     let mut wrong = 0;
-    while wrong < 10 {
-        assert!(Instant::now() < until);
+    until(|| {
         wrong += usize::from(fail(&mut ada, "ada@example.org").status == 401);
-    }
+        wrong == 10
+    });
     assert_eq!(fail(&mut ada, "ada@example.org").status, 429);
 }
 
@@ -170,7 +170,7 @@ fn unknown_and_wrong_take_one_time(ada: u32, bob: u32, now: u32) {
     for (first_name, email, cost) in
         [("Ada", "ada@example.org", ada), ("Bob", "bob@example.org", bob)]
     {
-        let mut config = crate::site::config(&site.url);
+        let mut config = crate::support::site::config(&site.url);
         config.bcrypt_cost = cost;
         register(&mut Browser::new(&handler(&App::new(config).unwrap())), first_name, email);
     }

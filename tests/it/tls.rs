@@ -2,11 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
 
 use doorward::database::Target;
 use doorward::{App, Config, StartError};
@@ -15,7 +12,9 @@ use postgres::config::SslMode;
 use postgres::{Client, NoTls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
-use crate::commands::run;
+use crate::support::command::run;
+use crate::support::programs::free_port;
+use crate::support::until;
 
 /// A PostgreSQL of its own that listens on 127.0.0.1, and a folder for certificates.
 struct Server {
@@ -39,7 +38,7 @@ struct Authority {
 
 impl Server {
     fn start(name: &str) -> Server {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/cluster"))
             .args(["try", "sh", "-c", "echo $DATABASE_URL; read -r _"])
             .env("CLUSTER_SETTINGS", format!("-c listen_addresses=127.0.0.1 -c port={port}"))
@@ -78,9 +77,7 @@ impl Server {
         sql.batch_execute(&format!("ALTER SYSTEM SET {name} = {value}")).unwrap();
         sql.batch_execute("SELECT pg_reload_conf()").unwrap();
         let loaded = "SELECT pg_conf_load_time() > $1";
-        while !self.sql().query_one(loaded, &[&before]).unwrap().get::<_, bool>(0) {
-            sleep(Duration::from_millis(10));
-        }
+        until(|| self.sql().query_one(loaded, &[&before]).unwrap().get(0));
     }
 
     fn show(&self, pair: &Pair) {

@@ -6,8 +6,10 @@ use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::programs::{Folder, PATIENCE, Running, fetch, free_port, run, until};
-use crate::site::Database;
+use crate::support::client::fetch;
+use crate::support::programs::{Folder, Running, free_port, run};
+use crate::support::site::Database;
+use crate::support::{PATIENCE, until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_doorward");
 
@@ -20,7 +22,7 @@ fn serve(database: &Database, port: u16) -> Command {
 
 /// What fail2ban takes for the addresses to ban in a log.
 fn to_ban(folder: &Folder, log: &str) -> Vec<String> {
-    let filter = crate::deploy::file("fail2ban/filter.d/doorward.conf");
+    let filter = crate::support::deploy::file("fail2ban/filter.d/doorward.conf");
     let (log, filter) = (folder.write("to-read.log", log), folder.write("filter.conf", &filter));
     let found = run(Command::new("fail2ban-regex").args(["-o", "ip", &log, &filter]));
     found.lines().map(str::to_owned).collect()
@@ -177,6 +179,6 @@ fn a_closed_log_holds_up_nobody() {
     let mut server = Piped::start(&database, port);
     drop(server.0.stderr.take());
     for _ in 0..10 {
-        assert_eq!(fetch(port, "GET", "/healthz", "", "").body, "ok\n");
+        assert_eq!(fetch(port, "GET", "/healthz", "", "").text(), "ok\n");
     }
 }

@@ -1,20 +1,12 @@
 //! Other programs that a test starts beside the server, and what they need: folders, ports, ends.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use doorward::http::listener;
-use rouille::{Request, Response};
-
-/// How long a program may take to get ready.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+use super::until;
 
 /// A folder that is deleted with the value.
 pub struct Folder(pub PathBuf);
@@ -100,71 +92,6 @@ impl Drop for Running {
     }
 }
 
-/// A server in this process, on a port of its own.
-pub struct Server {
-    pub port: u16,
-    stop: Option<UnixStream>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Server {
-    pub fn start(
-        config: &doorward::Config,
-        handle: impl Fn(&Request) -> Response + Send + Sync + 'static,
-    ) -> Server {
-        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = socket.local_addr().unwrap().port();
-        let (stop, stopped) = UnixStream::pair().unwrap();
-        let (limits, proxies) = (config.limits.clone(), config.trusted_proxies.clone());
-        let serve = move || listener::serve(socket, limits, proxies, &stopped, handle).unwrap();
-        Server { port, stop: Some(stop), thread: Some(thread::spawn(serve)) }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop = None;
-        let _ = self.thread.take().map(thread::JoinHandle::join);
-    }
-}
-
-/// An answer as it came over the wire.
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
-}
-
-impl Answer {
-    pub fn parse(text: &str) -> Answer {
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?}"));
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let (head, body) = (head.to_owned(), body.to_owned());
-        Answer { status: status.unwrap_or_else(|| panic!("{text:?}")), head, body }
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v)
-    }
-}
-
-/// Asks a server on this machine, on a connection of its own.
-pub fn fetch(port: u16, method: &str, path: &str, cookie: &str, body: &str) -> Answer {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nCookie: {cookie}\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
-    Answer::parse(&String::from_utf8_lossy(&bytes))
-}
-
 /// Runs a program to its end, which must be a good one.
 pub fn run(command: &mut Command) -> String {
     let output = outcome(command);
@@ -182,14 +109,6 @@ pub fn outcome(command: &mut Command) -> Output {
 /// A port that is free now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-pub fn until(mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Makes a script that stands in for a program.

@@ -8,7 +8,10 @@ use doorward::{App, Config};
 use postgres::{Client, NoTls};
 use rouille::{Request, Response};
 
-use crate::browser::{Browser, Page};
+use super::browser::{Browser, Page};
+
+/// The name of the cookie.
+pub const NAME: &str = "doorward";
 
 /// A password that is strong enough for everybody here.
 pub const PASSWORD: &str = "plover quartz 81 lagoon";
@@ -167,4 +170,9 @@ pub fn register(browser: &mut Browser, first_name: &str, email: &str) -> Page {
 pub fn log_in(browser: &mut Browser, email: &str, password: &str) -> Page {
     let form = browser.get("/login").form("/login");
     browser.submit(form, &[("Email", email), ("Password", password)])
+}
+
+/// Whether somebody is logged in.
+pub fn is_in(browser: &mut Browser) -> bool {
+    browser.get("/secret").status == 200
 }

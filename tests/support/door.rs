@@ -7,13 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rouille::Response;
 
-use crate::browser::Browser;
-use crate::deploy::file;
-use crate::programs::{Answer, Folder, Running, Server, free_port, run};
-use crate::site::{PASSWORD, Site, handler, register};
+use super::browser::Browser;
+use super::client::Answer;
+use super::deploy::file;
+use super::programs::{Folder, Running, free_port, run};
+use super::server::Server;
+use super::site::{PASSWORD, Site, config, handler, register};
 
 pub const MEMBERS: &str = "members.example.org";
 pub const WIKI: &str = "wiki.example.org";
+
+/// Where the proxy is, seen from the server.
+pub const PROXY: &str = "127.0.0.1/32";
 
 /// What makes openssl write a key and its certificate.
 pub const SELF_SIGNED: [&str; 11] = [
@@ -48,13 +53,13 @@ impl Behind {
         let site = Arc::new(Site::with(|config| {
             change(config);
             config.public_url = Some(format!("https://{MEMBERS}").parse().unwrap());
-            config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+            config.trusted_proxies = vec![PROXY.parse().unwrap()];
         }));
         let doorward = Some(serve(&site));
         let let_in = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&let_in);
         // It answers with the head of the request, as far as it reached it.
-        let wiki = Server::start(&crate::site::config(""), move |request| {
+        let wiki = Server::start(config("").limits, &[], move |request| {
             count.fetch_add(1, Ordering::Relaxed);
             let headers = request.headers().map(|(name, value)| format!("{name}: {value}\n"));
             let headers: String = headers.collect();
@@ -72,14 +77,8 @@ impl Behind {
 }
 
 pub fn serve(site: &Arc<Site>) -> Server {
-    let (config, site) = (config_of(site), Arc::clone(site));
-    Server::start(&config, move |request| site.app.handle(request))
-}
-
-pub fn config_of(site: &Site) -> doorward::Config {
-    let mut config = crate::site::config(&site.url);
-    config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-    config
+    let (limits, site) = (config("").limits, Arc::clone(site));
+    Server::start(limits, &[PROXY], move |request| site.app.handle(request))
 }
 
 /// Puts the snippet of deploy/ and `sites` into the folder of an nginx, and starts it.
@@ -201,14 +200,14 @@ impl Visitor {
 
 /// The path and query that a redirect leads to, on `host`.
 pub fn target<'a>(answer: &'a Answer, host: &str, port: u16) -> &'a str {
-    assert_eq!(answer.status, 303, "{}\n{}", answer.head, answer.body);
+    assert_eq!(answer.status, 303, "{answer:?}");
     let location = answer.header("Location").expect("a Location");
     location.strip_prefix(&format!("https://{host}:{port}")).unwrap_or(location)
 }
 
 /// What the wiki saw under a name, however it is written.
 pub fn seen<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
-    let lines = answer.body.lines().filter_map(|line| line.split_once(": "));
+    let lines = answer.text().lines().filter_map(|line| line.split_once(": "));
     let alike = |known: &str| known.replace('_', "-").eq_ignore_ascii_case(name);
     lines.filter(|(known, _)| alike(known)).map(|(_, value)| value).collect()
 }
