@@ -1,8 +1,10 @@
 //! The log: what it says of each event, and what can never be in it.
 
 use crate::support::browser::Browser;
+use crate::support::echo::{limits, start_with};
 use crate::support::log::{of_any_thread, record, recorded};
 use crate::support::site::{NEW_PASSWORD, PASSWORD, Site, handler, log_in, register};
+use crate::support::until;
 
 fn events() -> Vec<String> {
     recorded().into_iter().filter(|line| line.starts_with("event=")).collect()
@@ -73,4 +75,30 @@ fn asvs_16_4_1_nothing_that_is_typed_breaks_out_of_its_line() {
     let long = "x".repeat(60_000);
     Browser::new(&app).post("/login", &[("email", &long), ("password", "x")]);
     assert!(events()[0].len() < 400, "a line has an end");
+}
+
+#[test]
+fn every_request_makes_one_log_line_without_its_query() {
+    record();
+    let server = start_with(limits(), &["127.0.0.1/32"]);
+    let refused = "GET /logged-refused?token=secret HTTP/1.1\r\n\r\n";
+    server
+        .ask("GET /logged?token=secret HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
+    server.ask(refused);
+    server.ask(b"GET /logged-\x1b[31m HTTP/1.1\r\nHost: x\r\n\r\n");
+    let logged = || of_any_thread("logged");
+    until(|| logged().len() >= 3);
+    let mut lines = logged();
+    lines.sort();
+    let starts = [
+        r#""GET /logged" 200 "#,
+        r#""GET /logged-\u{1b}[31m" 400 "#,
+        r#""GET /logged-refused" 400 "#,
+    ];
+    assert_eq!(lines.len(), 3);
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+        assert!(!line.contains("secret"));
+    }
+    assert!(lines[0].ends_with(" ms 192.0.2.7"), "{}", lines[0]);
 }

@@ -1,0 +1,20 @@
+//! The listener over real sockets. Whatever one connection does, the next request on another is answered.
+
+mod connections;
+mod framing;
+mod packets;
+mod responses;
+mod room;
+mod sender;
+mod size;
+mod slow_readers;
+mod sockets;
+mod time;
+
+fn get(headers: &str) -> String {
+    format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n")
+}
+
+fn post(headers: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: x\r\n{headers}\r\nbody!")
+}
