@@ -39,8 +39,8 @@ bench: cargo ## measures, beside nginx and a raw bcrypt hash, for about two minu
 
 check: cargo ## checks format, lints and documentation
 	@sql/cluster need $(BUILD)
-	cargo fmt --check
-	cargo clippy --all-targets --all-features -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
 
 # The systems are Debian's newest two; the host needs no more than root and Linux.
@@ -95,7 +95,7 @@ cargo:
 	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust, see https://rustup.rs' >&2; exit 1; }
 
 # Chromium, and what looks at pages for it: axe-core inside it, the Nu HTML checker beside it.
-BROWSER_TEST = cargo test --features browser-test --test browser -- --ignored --test-threads=2
+BROWSER_TEST = cargo test --package doorward-browser-test -- --test-threads=2
 browser: cargo
 	@sql/cluster need $(BUILD) postgresql chromium npm java:default-jre-headless
 	npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error axe-core@4.14.1 vnu-jar@26.9.27

@@ -69,7 +69,10 @@ impl Profile {
             idle_browser_timeout: Duration::from_mins(2),
             ..LaunchOptions::default()
         };
-        Window::new(Browser::new(options).expect("Chromium starts"), &self.downloads())
+        Window::new(
+            Browser::new(options).expect("Chromium, which `make browser-test` installs"),
+            &self.downloads(),
+        )
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use doorward::http::listener;
 use doorward::{App, Config};
-use rouille::{Request, Response};
+use rouille::Response;
 
 use crate::site::{Database, config};
 
@@ -38,7 +38,7 @@ impl Server {
         let (served, kept) = (Arc::clone(&app), Arc::clone(&page));
         let thread = thread::spawn(move || {
             listener::serve(socket, limits, Vec::new(), &stopped, move |request| {
-                keep(answer(&served, request), &kept)
+                keep(served.handle(request), &kept)
             })
             .unwrap();
         });
@@ -62,14 +62,6 @@ impl Drop for Server {
             thread.join().unwrap();
         }
     }
-}
-
-/// The application's answer; at `/panic` it is what a broken handler would make of it.
-fn answer(app: &App, request: &Request) -> Response {
-    if request.raw_url() == "/panic" {
-        return app.guarded(request, || panic!("as the test wants"));
-    }
-    app.handle(request)
 }
 
 /// Keeps a page on its way out.

@@ -1,17 +1,14 @@
 //! What people do, done in a real Chromium: `make browser-test` runs these.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
-#[path = "browser/chromium.rs"]
 mod chromium;
-#[path = "browser/server.rs"]
 mod server;
-#[path = "browser/states.rs"]
 mod states;
 
-#[path = "support/browser.rs"]
+#[path = "../support/browser.rs"]
 #[allow(dead_code, reason = "the other test binary uses the rest")]
 mod browser;
-#[path = "support/site.rs"]
+#[path = "../support/site.rs"]
 #[allow(dead_code, reason = "the other test binary uses the rest")]
 mod site;
 
@@ -58,7 +55,6 @@ fn assert_content(window: &Window) {
 }
 
 #[test]
-#[ignore = "needs Chromium: make browser-test"]
 fn a_person_registers_downloads_leaves_and_comes_back_to_what_they_wanted() {
     let server = Server::new();
     let profile = Profile::new("journey");
@@ -109,7 +105,6 @@ fn a_person_registers_downloads_leaves_and_comes_back_to_what_they_wanted() {
 }
 
 #[test]
-#[ignore = "needs Chromium: make browser-test"]
 fn a_person_sees_two_sessions_ends_the_other_and_changes_the_password() {
     let server = Server::new();
     let (home, work) = (Profile::new("home"), Profile::new("work"));
@@ -150,7 +145,6 @@ fn a_person_sees_two_sessions_ends_the_other_and_changes_the_password() {
 }
 
 #[test]
-#[ignore = "needs Chromium: make browser-test"]
 fn back_after_logging_out_shows_nothing_secret() {
     let server = Server::new();
     let profile = Profile::new("back");
@@ -165,7 +159,6 @@ fn back_after_logging_out_shows_nothing_secret() {
 }
 
 #[test]
-#[ignore = "needs Chromium: make browser-test"]
 fn everything_can_be_done_by_keyboard_alone() {
     let server = Server::new();
     let profile = Profile::new("keyboard");
@@ -229,7 +222,6 @@ fn everything_can_be_done_by_keyboard_alone() {
 }
 
 #[test]
-#[ignore = "needs Chromium: make browser-test"]
 fn a_browser_that_blocks_cookies_is_told_so_and_led_in_no_circle() {
     let server = Server::new();
     let profile = Profile::without_cookies("no-cookies");
@@ -247,7 +239,6 @@ fn a_browser_that_blocks_cookies_is_told_so_and_led_in_no_circle() {
 }
 
 #[test]
-#[ignore = "needs Chromium: make browser-test"]
 fn every_page_in_every_state_is_accessible_valid_and_photographed() {
     states::walk();
 }
