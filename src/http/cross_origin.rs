@@ -29,3 +29,43 @@ fn is_own(origin: &str, host: Option<&str>, public_url: Option<&Url>) -> bool {
     host.is_some_and(|host| host.origin() == origin.origin())
         || public_url.is_some_and(|url| url.origin() == origin.origin())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a form with these headers, sent to `localhost`, may change something.
+    const CASES: &[(bool, &[(&str, &str)])] = &[
+        (true, &[]),
+        (true, &[("Sec-Fetch-Site", "same-origin")]),
+        (true, &[("Sec-Fetch-Site", "none")]),
+        (true, &[("Sec-Fetch-Site", "same-origin"), ("Origin", "https://evil.example")]),
+        (false, &[("Sec-Fetch-Site", "same-site")]),
+        (false, &[("Sec-Fetch-Site", "cross-site")]),
+        (false, &[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://members.example.org")]),
+        (false, &[("Sec-Fetch-Site", "")]),
+        (false, &[("Sec-Fetch-Site", "something new")]),
+        (true, &[("Origin", "http://localhost")]),
+        (true, &[("Origin", "http://LOCALHOST:80")]),
+        (true, &[("Origin", "https://localhost")]),
+        (true, &[("Origin", "https://members.example.org")]),
+        (false, &[("Origin", "https://members.example.org:8443")]),
+        (false, &[("Origin", "http://localhost:8080")]),
+        (false, &[("Origin", "http://localhost.evil.example")]),
+        (false, &[("Origin", "https://evil.example")]),
+        (false, &[("Origin", "null")]),
+        (false, &[("Origin", "")]),
+        (false, &[("Origin", "localhost")]),
+    ];
+
+    #[test]
+    fn asvs_3_5_1_a_form_of_another_site_is_refused_and_our_own_is_not() {
+        let public_url = Url::parse("https://members.example.org").unwrap();
+        for (expected, headers) in CASES {
+            let sent = [&[("Host", "localhost")], *headers].concat();
+            let sent = sent.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let request = Request::fake_http("POST", "/login", sent, Vec::new());
+            assert_eq!(is_allowed(&request, Some(&public_url)), *expected, "{headers:?}");
+        }
+    }
+}

@@ -3,27 +3,13 @@
 use crate::support::browser::Browser;
 use crate::support::site::{PASSWORD, Site, handler, register};
 
+/// One of each kind; the rules are tested beside their code.
 const CASES: &[(u16, &[(&str, &str)])] = &[
     (303, &[]),
     (303, &[("Sec-Fetch-Site", "same-origin")]),
-    (303, &[("Sec-Fetch-Site", "none")]),
-    (303, &[("Sec-Fetch-Site", "same-origin"), ("Origin", "https://evil.example")]),
-    (403, &[("Sec-Fetch-Site", "same-site")]),
     (403, &[("Sec-Fetch-Site", "cross-site")]),
-    (403, &[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://members.example.org")]),
-    (403, &[("Sec-Fetch-Site", "")]),
-    (403, &[("Sec-Fetch-Site", "something new")]),
-    (303, &[("Origin", "http://localhost")]),
-    (303, &[("Origin", "http://LOCALHOST:80")]),
-    (303, &[("Origin", "https://localhost")]),
     (303, &[("Origin", "https://members.example.org")]),
-    (403, &[("Origin", "https://members.example.org:8443")]),
-    (403, &[("Origin", "http://localhost:8080")]),
-    (403, &[("Origin", "http://localhost.evil.example")]),
-    (403, &[("Origin", "https://evil.example")]),
     (403, &[("Origin", "null")]),
-    (403, &[("Origin", "")]),
-    (403, &[("Origin", "localhost")]),
 ];
 
 #[test]
