@@ -33,6 +33,9 @@ pub struct Throttle {
     hasher: RandomState,
 }
 
+/// What time it is.
+type Clock<'a> = &'a dyn Fn() -> Instant;
+
 /// A counted login. [`Throttle::forgive`] or [`Throttle::give_back`] takes the count back.
 pub struct Attempt {
     email: u64,
@@ -57,15 +60,19 @@ impl Throttle {
     /// # Errors
     /// [`Error::Throttled`] if this network has too many failed logins, for this email or in all.
     pub fn login(&self, email: &str, ip: IpAddr) -> Result<Attempt, Error> {
+        self.login_by(&Instant::now, email, ip)
+    }
+
+    fn login_by(&self, clock: Clock, email: &str, ip: IpAddr) -> Result<Attempt, Error> {
         let network = network(ip);
         let attempt = Attempt {
             email: self.hasher.hash_one((email::fold(email), network)),
             network: self.hasher.hash_one(network),
         };
         // The network is counted first: a login that it refuses takes no memory in `by_email`.
-        self.by_network.count(attempt.network)?;
+        self.by_network.count(attempt.network, clock)?;
         self.by_email
-            .count(attempt.email)
+            .count(attempt.email, clock)
             .inspect_err(|_| self.by_network.give_back(attempt.network))?;
         Ok(attempt)
     }
@@ -88,7 +95,7 @@ impl Throttle {
     /// # Errors
     /// [`Error::Throttled`] if there were too many from this network.
     pub fn registration(&self, ip: IpAddr) -> Result<(), Error> {
-        self.registrations.count(self.hasher.hash_one(network(ip)))
+        self.registrations.count(self.hasher.hash_one(network(ip)), &Instant::now)
     }
 
     /// Counts a form as refused before its password is judged, because judging takes long.
@@ -96,7 +103,7 @@ impl Throttle {
     /// # Errors
     /// [`Error::Throttled`] if this network has sent too many refused forms.
     pub fn form(&self, ip: IpAddr) -> Result<(), Error> {
-        self.forms.count(self.hasher.hash_one(network(ip)))
+        self.forms.count(self.hasher.hash_one(network(ip)), &Instant::now)
     }
 
     /// Call this if the form was accepted. It takes the count back.
@@ -134,11 +141,11 @@ impl Limit {
         Limit { empty_at, drain_time: time / tries, capacity: time }
     }
 
-    fn count(&self, key: u64) -> Result<(), Error> {
+    fn count(&self, key: u64, clock: Clock) -> Result<(), Error> {
         // The clock is read while the lock is held. Otherwise a thread could count with an earlier time
         // than the thread before it, and refuse the last allowed of simultaneous tries.
         let mut empty_at = self.empty_at.lock();
-        let now = Instant::now();
+        let now = clock();
         let known = empty_at.get(&key).copied().unwrap_or(now);
         let counted = known.max(now) + self.drain_time;
         let wait = (counted - now).saturating_sub(self.capacity);
@@ -157,5 +164,68 @@ impl Limit {
 
     fn clear(&self, key: u64) {
         self.empty_at.lock().pop(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const ADA: &str = "ada@example.org";
+    const EVE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// How many logins are counted at that time, each with the next of the emails, before one is refused.
+    fn allowed<'a>(
+        throttle: &Throttle,
+        now: Instant,
+        mut emails: impl Iterator<Item = &'a str>,
+    ) -> usize {
+        let is_counted = |email| throttle.login_by(&|| now, email, EVE).is_ok();
+        emails.by_ref().take_while(|email| is_counted(email)).count()
+    }
+
+    fn allowed_for_ada(throttle: &Throttle, now: Instant) -> usize {
+        allowed(throttle, now, std::iter::repeat(ADA))
+    }
+
+    #[test]
+    fn ninety_seconds_forgive_one_wrong_login_of_an_email_and_fifteen_minutes_all_ten() {
+        let (throttle, start) = (Throttle::new(), Instant::now());
+        assert_eq!(allowed_for_ada(&throttle, start), 10);
+        let refused = throttle.login_by(&|| start + 30 * SECOND, ADA, EVE).err();
+        assert!(matches!(refused, Some(Error::Throttled(wait)) if wait == 60 * SECOND));
+        assert_eq!(allowed_for_ada(&throttle, start + 89 * SECOND), 0);
+        let later = start + 90 * SECOND;
+        assert_eq!(allowed_for_ada(&throttle, later), 1);
+        assert_eq!(allowed_for_ada(&throttle, later + 15 * 60 * SECOND), 10);
+        assert_eq!(allowed_for_ada(&throttle, later + 24 * 3600 * SECOND), 10, "never more");
+    }
+
+    #[test]
+    fn eighteen_seconds_forgive_one_wrong_login_of_a_network_and_fifteen_minutes_all_fifty() {
+        let (throttle, start) = (Throttle::new(), Instant::now());
+        let emails: Vec<String> = (0..200).map(|n| format!("{n}@example.org")).collect();
+        let mut emails = emails.iter().map(String::as_str);
+        for (seconds, count) in [(0, 50), (17, 0), (18, 1), (18 + 15 * 60, 50)] {
+            let now = start + seconds * SECOND;
+            assert_eq!(allowed(&throttle, now, &mut emails), count, "after {seconds} s");
+        }
+    }
+
+    #[test]
+    fn a_right_login_forgives_all_wrong_ones_and_a_failure_of_the_server_counts_as_none() {
+        let (throttle, now) = (Throttle::new(), Instant::now());
+        let count = || throttle.login_by(&|| now, ADA, EVE).unwrap();
+        let mut last = count();
+        for _ in 1..10 {
+            last = count();
+        }
+        throttle.give_back(&last);
+        assert_eq!(allowed_for_ada(&throttle, now), 1);
+        throttle.forgive(&last);
+        assert_eq!(allowed_for_ada(&throttle, now), 10);
     }
 }
