@@ -39,9 +39,23 @@ const TIMEOUTS: Timeouts = Timeouts { begin: Duration::from_secs(10), finish: Du
 const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 
 /// A password as it was typed. It can be judged, hashed and compared, but not printed.
+///
+/// ```compile_fail,E0277
+/// fn print(password: &doorward::accounts::passwords::Password) { print!("{password:?}") }
+/// ```
+/// ```compile_fail,E0277
+/// fn print(password: &doorward::accounts::passwords::Password) { print!("{password}") }
+/// ```
 pub struct Password(String);
 
 /// A password's hash in bcrypt's format: `$2b$<cost>$<salt and hash>`, 60 characters.
+///
+/// ```compile_fail,E0277
+/// fn print(hash: &doorward::accounts::passwords::PasswordHash) { print!("{hash:?}") }
+/// ```
+/// ```compile_fail,E0277
+/// fn print(hash: &doorward::accounts::passwords::PasswordHash) { print!("{hash}") }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 

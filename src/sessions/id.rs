@@ -10,10 +10,24 @@ use crate::error::Error;
 
 /// The secret in a visitor's cookie: 256 random bits as 64 lower-case hex characters. Whoever knows it
 /// has the visitor's session, so the server stores only its [`hash`](Self::hash).
+///
+/// ```compile_fail,E0277
+/// fn print(id: &doorward::sessions::SessionId) { print!("{id:?}") }
+/// ```
+/// ```compile_fail,E0277
+/// fn print(id: &doorward::sessions::SessionId) { print!("{id}") }
+/// ```
 pub struct SessionId(String);
 
 /// SHA-256 of a session id; the key of the session in memory and in the table. It is made only by
 /// [`SessionId::hash`] and from a row of the table, so that no id is stored by mistake.
+///
+/// ```compile_fail,E0277
+/// fn print(hash: &doorward::sessions::IdHash) { print!("{hash:?}") }
+/// ```
+/// ```compile_fail,E0277
+/// fn print(hash: &doorward::sessions::IdHash) { print!("{hash}") }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdHash([u8; 32]);
 
