@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
+
+use crate::support::deploy::file;
+use crate::support::programs::{Folder, run};
 
 /// What every Debian has, because its packages are marked essential.
 const ESSENTIAL: [&str; 10] =
@@ -50,7 +55,41 @@ fn make_needs_every_program_that_the_tests_call() {
             known.extend(firewall.iter().cloned());
         }
         known.extend(ESSENTIAL.map(str::to_owned));
+        known.insert("make".to_owned()); // which reads those lines
         let missing: Vec<_> = called.difference(&known).collect();
         assert!(missing.is_empty(), "a need line of `make {target}` must name {missing:?}");
     }
+}
+
+#[test]
+fn make_install_puts_everything_where_the_service_finds_it_and_keeps_settings() {
+    let folder = Folder::new();
+    let program = folder.write("program", "a program\n");
+    let root = folder.path("root");
+    let install = || {
+        let mut make = Command::new("make");
+        make.current_dir(env!("CARGO_MANIFEST_DIR")).arg("install").arg("PREFIX=/opt/door");
+        // As if it were built: nothing that it is made of is newer.
+        make.args(["-o", &program]).arg(format!("PROGRAM={program}"));
+        run(make.arg(format!("DESTDIR={root}")));
+    };
+    install();
+    let units = "root/opt/door/lib/systemd/system";
+    for (path, mode, text) in [
+        ("root/opt/door/bin/doorward", 0o755, "a program\n".to_owned()),
+        (&format!("{units}/doorward.socket"), 0o644, file("systemd/system/doorward.socket")),
+        ("root/etc/doorward.env", 0o640, file("doorward.env")),
+    ] {
+        let path = folder.path(path);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode, "{path}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "{path}");
+    }
+    let service = fs::read_to_string(folder.path(&format!("{units}/doorward.service"))).unwrap();
+    let starts: Vec<_> = service.lines().filter(|line| line.starts_with("ExecStart=")).collect();
+    assert_eq!(starts, ["ExecStart=/opt/door/bin/doorward serve"]);
+
+    folder.write("root/etc/doorward.env", "mine\n");
+    install();
+    let kept = fs::read_to_string(folder.path("root/etc/doorward.env")).unwrap();
+    assert_eq!(kept, "mine\n", "what an administrator wrote stays");
 }

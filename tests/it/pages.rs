@@ -249,3 +249,20 @@ fn assets_are_cached_for_a_year_and_nothing_else_is() {
     }
     assert_eq!(stranger.get("/assets/style-00000000.css").status, 404);
 }
+
+#[test]
+fn every_page_has_the_name_of_the_site_in_its_title_and_at_its_top() {
+    let site = Site::with(|config| config.site_name = "Chess & Go".to_owned());
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let mut stranger = Browser::new(&app);
+    let mut pages: Vec<_> = ["/", "/secret", "/nothing"].map(|path| ada.get(path)).into();
+    pages.extend(["/", "/login", "/register", "/nothing"].map(|path| stranger.get(path)));
+    pages.push(log_in(&mut stranger, "ada@example.org", "wrong"));
+    for page in pages {
+        let titles = page.texts("title");
+        assert!(titles.len() == 1 && titles[0].ends_with(" · Chess & Go"), "{titles:?}");
+        assert_eq!(page.texts("header a.site"), ["Chess & Go"], "{titles:?}");
+    }
+}
