@@ -11,7 +11,7 @@ use crate::browser::Browser;
 use crate::chromium::{Profile, Window};
 use crate::server::Server;
 use crate::site::PASSWORD;
-use crate::{EMAIL, fill_login, press_submit};
+use crate::{EMAIL, assert_sees, fill_login, press_submit};
 
 const NARROW: (u32, u32) = (360, 640);
 const WIDE: (u32, u32) = (1280, 800);
@@ -212,6 +212,7 @@ fn failures(server: &Server, window: &Window) {
     sql.batch_execute("ALTER TABLE users RENAME TO gone").unwrap();
     window.open(&server.at("/login"));
     fill_login(window, PASSWORD);
+    assert_sees(window, "Something broke");
     look(server, window, "500");
     sql.batch_execute("ALTER TABLE gone RENAME TO users").unwrap();
     window.open(&server.at("/login"));
