@@ -118,7 +118,10 @@ fn nine_networks_that_send_one_byte_and_connect_again_keep_nobody_out() {
             client.send("G");
             connected.fetch_add(1, SeqCst);
             // 503, or the end after a while.
-            while !is_over.load(SeqCst) && client.is_open() {}
+            let mut is_open = true;
+            while is_open && !is_over.load(SeqCst) {
+                is_open = client.is_open();
+            }
             thread::sleep(Duration::from_millis(1));
         }
     };
