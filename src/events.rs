@@ -72,7 +72,8 @@ pub fn event(name: &str, address: IpAddr, values: &[(&str, &str)]) {
 
 /// Quotes a visitor's value for the log: escapes quotes and control characters, and truncates it.
 pub(crate) fn quoted(value: &str) -> String {
-    format!("{:?}", value.chars().take(MAX_VALUE_CHARS).collect::<String>())
+    let end = value.char_indices().nth(MAX_VALUE_CHARS).map_or(value.len(), |(end, _)| end);
+    format!("{:?}", &value[..end])
 }
 
 /// A line of the log, dated unless the journal adds the date. Only this file may write `event=` outside
@@ -81,7 +82,10 @@ pub(crate) fn quoted(value: &str) -> String {
 fn line(record: &Record, is_dated: bool) -> String {
     let mut text = record.args().to_string();
     let is_event = record.target() == module_path!();
-    if !is_event && (text.contains("event=") || text.contains(char::is_control)) {
+    // Looking at bytes is much faster, and nearly every line is ASCII.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let has_control = !is_plain && text.contains(char::is_control);
+    if !is_event && (has_control || text.contains("event=")) {
         text = format!("{text:?}");
     }
     dated(&format!("{} {text}\n", record.level()), is_dated)

@@ -111,7 +111,11 @@ impl Server {
     /// Whether the application starts, with a connection of TLS or without; else the cause.
     fn try_both(&self, host: &str, settings: &[(&str, &str)]) -> Result<bool, String> {
         let [first, second] = self.urls(host, settings).map(|url| self.connect(&url));
-        assert_eq!(first, second, "both forms mean the same");
+        // An expired certificate is refused with the time, which goes on between the two.
+        let timeless = |outcome: &Result<bool, String>| {
+            outcome.clone().map_err(|line| line.replace(|c: char| c.is_ascii_digit(), ""))
+        };
+        assert_eq!(timeless(&first), timeless(&second), "both forms mean the same");
         first
     }
 
