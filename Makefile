@@ -37,11 +37,12 @@ bench: cargo ## measures, beside nginx and a raw bcrypt hash, for about two minu
 	@sql/cluster need $(BUILD) postgresql nginx wrk kill:procps
 	@exec sql/cluster try cargo bench --bench numbers
 
-check: cargo ## checks format, lints and documentation
+check: cargo ## checks format, lints, documentation, and what the text of src must not say
 	@sql/cluster need $(BUILD)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	cargo test --test it house::
 
 # The systems are Debian's newest two; the host needs no more than root and Linux.
 package-test: deb ## installs the package on fresh Debian systems, in containers
