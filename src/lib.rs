@@ -3,7 +3,8 @@
 //!
 //! # The way of a request
 //!
-//! The files depend on each other in one direction only, without cycles.
+//! The files depend on each other in one direction only, without cycles; a folder's `mod.rs` and the files
+//! beside it count as one.
 //!
 //! 1. [`http::listener`] reads the request from a socket, within its limits.
 //! 2. `router.rs`, with [`App::handle`], refuses requests that another site caused, finds the route, looks
@@ -31,7 +32,7 @@
 //! - Slow work (hashing and judging passwords, and database queries) runs in a `line`, with deadlines.
 //!   Networks take turns in the line of passwords.
 //! - Secrets (session ids, passwords, hashes) have types of their own that cannot be printed, from the
-//!   moment when they are read from a form or a row.
+//!   moment when a handler or a query takes them from a form or a row.
 //! - The listener builds requests with the same function as the tests,
 //!   [`Request::fake_http_from`](rouille::Request::fake_http_from), so tests and server treat them alike.
 //!

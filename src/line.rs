@@ -7,7 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -77,17 +78,22 @@ impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
         timeouts: Timeouts,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let result = Arc::new(Mutex::new(None));
-        let filled = Arc::clone(&result);
+        let (result, has_begun) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
+        let (filled, begins) = (Arc::clone(&result), Arc::clone(&has_begun));
         let (finish, finished) = channel::<()>();
         let work = Box::new(move || {
+            begins.store(true, SeqCst);
             // A panic must not end the thread, because it would not be replaced.
             *filled.lock() = Some(catch_unwind(AssertUnwindSafe(work)));
             drop(finish);
         });
         self.shared.push(key, Job { deadline: Instant::now() + timeouts.begin, work });
         // Nothing is sent. The channel closes when the job is done, or when it came too late and was dropped.
-        let _ = finished.recv_timeout(timeouts.finish);
+        let first = timeouts.begin.min(timeouts.finish);
+        let is_late = finished.recv_timeout(first) == Err(RecvTimeoutError::Timeout);
+        if is_late && has_begun.load(SeqCst) {
+            let _ = finished.recv_timeout(timeouts.finish.saturating_sub(first));
+        }
         match result.lock().take() {
             Some(Ok(value)) => Ok(value),
             Some(Err(_)) => Err(Error::System(format!("a {} panicked", self.name))),
@@ -135,6 +141,11 @@ impl<K: Copy + Eq + Hash> Queue<K> {
         let jobs = self.jobs.entry(key).or_default();
         if jobs.is_empty() {
             self.turns.push_back(key);
+        }
+        // While no thread comes back, nobody else drops what is too late.
+        let now = Instant::now();
+        while jobs.front().is_some_and(|first| first.deadline <= now) {
+            jobs.pop_front();
         }
         jobs.push_back(job);
     }
@@ -215,6 +226,25 @@ mod tests {
             assert!(matches!(line.run(1, LONG, || panic!("on purpose")), Err(Error::System(_))));
         }
         assert_eq!(line.run(1, LONG, || 7).unwrap(), 7);
+    }
+
+    #[test]
+    fn late_jobs_do_not_pile_up_while_no_thread_comes_back() {
+        let (line, hold) = held_line();
+        let at_once = Timeouts { begin: Duration::ZERO, finish: Duration::ZERO };
+        for _ in 0..100 {
+            assert!(line.run(1, at_once, || ()).is_err());
+        }
+        assert_eq!(line.shared.queue.lock().jobs[&1].len(), 1);
+        drop(hold);
+    }
+
+    #[test]
+    fn nobody_waits_for_the_end_of_another_job_after_the_time_to_begin() {
+        let (line, hold) = held_line();
+        let short = Timeouts { begin: Duration::from_millis(10), finish: LONG.finish };
+        assert!(matches!(line.run(1, short, || ()), Err(Error::Busy("job"))));
+        drop(hold);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! get a 503 page at once instead of a connection that says nothing.
 
 use std::io;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -41,7 +41,8 @@ impl Starting {
     /// What waiting would not mend: as [`App::new`], but for a database that is away.
     pub fn begin(config: Config) -> Result<Starting, StartError> {
         let starting = Starting(Arc::default());
-        let (outcome, first) = mpsc::channel();
+        // Without room: what is sent was received.
+        let (outcome, first) = mpsc::sync_channel(0);
         let tries = starting.clone();
         thread::spawn(move || tries.try_until_ready(&config, &outcome));
         match first.recv_timeout(PATIENCE) {
@@ -71,7 +72,7 @@ impl Starting {
 
     /// Tells the outcome while somebody waits for it. Later, what is wrong goes to the log, once for
     /// each cause.
-    fn try_until_ready(&self, config: &Config, outcome: &Sender<Result<(), StartError>>) {
+    fn try_until_ready(&self, config: &Config, outcome: &SyncSender<Result<(), StartError>>) {
         let mut known = String::new();
         loop {
             let error = match App::new(config.clone()) {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use postgres::Row;
 use postgres::error::SqlState;
 
-use super::email;
+use super::email::{self, MAX_EMAIL_BYTES};
 use super::passwords::PasswordHash;
 use crate::database::Database;
 use crate::error::Error;
@@ -144,6 +144,10 @@ pub fn find(database: &Database, email: &str) -> Result<Option<(User, PasswordHa
         SELECT uid, first_name, last_name, email, pwdhash
         FROM users
         WHERE email_folded = $1";
+    // Nobody has such an email, and it would be kept in memory while the database is slow.
+    if email.len() > MAX_EMAIL_BYTES {
+        return Ok(None);
+    }
     let folded = email::fold(email);
     let row = database.run(move |connection| connection.query_opt(SQL, &[&folded]))?;
     Ok(row.map(|row| (User::from_row(&row), PasswordHash::stored(row.get("pwdhash")))))

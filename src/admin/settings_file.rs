@@ -49,7 +49,8 @@ pub fn run_again_with(file: &Path) -> Result<(), StartError> {
         Err(error) => return wrong(format!("{shown}: {error}")),
     };
     let settings = parse(&text);
-    if !settings.iter().any(|(name, value)| name == "DATABASE_URL" && !value.is_empty()) {
+    let url = settings.iter().rfind(|(name, _)| name == "DATABASE_URL");
+    if url.is_none_or(|(_, value)| value.is_empty()) {
         return wrong(format!("not in {shown} either: write postgres://user:password@host/name"));
     }
     // Found even if its path is not open to the other user.

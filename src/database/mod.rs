@@ -102,16 +102,19 @@ impl Database {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, postgres::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (pool, begun, left) = (self.pool.clone(), Instant::now(), TIME_LEFT.get());
-        let limit = left.map_or(MAX_TIME, |left| left.min(MAX_TIME));
-        let outcome = self.line.run((), Timeouts { begin: limit, finish: limit }, move || {
-            // The pool tests a connection before it returns it, so no request fails after PostgreSQL was
-            // restarted.
-            let connection = pool.get().map_err(|error| Error::Database(one_line(&error)))?;
-            work(&mut Connection(connection)).map_err(Error::from)
+        let pool = self.pool.clone();
+        let limit = TIME_LEFT.get().map_or(MAX_TIME, |left| left.min(MAX_TIME));
+        let timeouts = Timeouts { begin: limit, finish: limit };
+        let outcome = count_time(|| {
+            self.line.run((), timeouts, move || {
+                // The pool tests a connection before it returns it, so no request fails after PostgreSQL
+                // was restarted.
+                let connection = pool.get().map_err(|error| Error::Database(one_line(&error)))?;
+                work(&mut Connection(connection)).map_err(Error::from)
+            })
         });
-        TIME_LEFT.set(left.map(|left| left.saturating_sub(begun.elapsed())));
-        if let Err(Error::Busy(_)) = &outcome {
+        // A request that had little time left proves nothing.
+        if matches!(outcome, Err(Error::Busy(_))) && limit == MAX_TIME {
             self.outage.begin(Some("statements are not answered in time".to_owned()));
         }
         outcome?
@@ -127,6 +130,14 @@ impl Database {
         // The pool has just tested the connection that it returns.
         self.run(|_| Ok(()))
     }
+}
+
+/// Counts the time that `wait` takes as time that this thread's request spends on the database.
+pub(crate) fn count_time<T>(wait: impl FnOnce() -> T) -> T {
+    let (begun, left) = (Instant::now(), TIME_LEFT.get());
+    let outcome = wait();
+    TIME_LEFT.set(left.map(|left| left.saturating_sub(begun.elapsed())));
+    outcome
 }
 
 impl Connection {

@@ -4,6 +4,7 @@
 //! `sslrootcert` and not every `sslmode`, so both are taken out before it reads the rest.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use postgres::config::{Host, SslMode};
@@ -13,6 +14,12 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::PATIENCE;
 use super::tls::{self, Verify};
 use crate::error::{StartError, is_outage, one_line};
+
+/// How long the client's own default lets a connection be silent before it is probed: too long.
+const CLIENTS_KEEPALIVE_IDLE: Duration = Duration::from_hours(2);
+
+/// How long we do.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 
 /// A parameter of a connection string: as it stands there, its key, and its value.
 type Parameter<'a> = (&'a str, String, String);
@@ -62,6 +69,11 @@ impl Target {
         // Nothing says that a machine is gone but that it stops confirming what was sent.
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(PATIENCE);
+        }
+        // While we wait for an answer, only probes tell that a machine or the way to it is gone.
+        if config.get_keepalives_idle() == CLIENTS_KEEPALIVE_IDLE {
+            config.keepalives_idle(KEEPALIVE_IDLE);
+            config.keepalives_interval(PATIENCE).keepalives_retries(2);
         }
         if config.get_application_name().is_none() {
             config.application_name("doorward");

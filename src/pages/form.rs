@@ -3,6 +3,7 @@
 
 use maud::{Markup, html};
 
+use crate::accounts::authentication::Authentication;
 use crate::accounts::email::MAX_EMAIL_BYTES;
 use crate::accounts::passwords::{MAX_BYTES, MIN_CHARS, NOT_CONFIRMED, Password};
 use crate::accounts::users::{MAX_NAME_CHARS, Problem};
@@ -80,7 +81,10 @@ pub fn new_password(
 ) -> Result<(Password, Vec<Problem>), Error> {
     let (typed, again) = (form.field("password")?, form.field("confirm")?);
     let password = Password::typed(typed);
-    let weakness = visit.app.authentication.passwords.weakness(visit.ip, &password, known)?;
+    let Authentication { passwords, throttle, .. } = &visit.app.authentication;
+    // If it could not be judged, the form was not refused.
+    let judged = passwords.weakness(visit.ip, &password, known);
+    let weakness = judged.inspect_err(|_| throttle.accept_form(visit.ip))?;
     let weakness = weakness.map(|text| ("password", text));
     let difference = (typed != again).then(|| ("confirm", NOT_CONFIRMED.to_owned()));
     Ok((password, weakness.into_iter().chain(difference).collect()))

@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
+use crate::database::count_time;
 use crate::error::Error;
 
 /// The running queries, by key.
@@ -51,6 +52,6 @@ impl<K: Eq + Hash, T> Flights<K, T> {
 impl<T: Clone> Flight<T> {
     /// The answer. The first caller runs `query`; all others wait for its result.
     pub fn answer(&self, query: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        self.answer.get_or_init(query).clone()
+        count_time(|| self.answer.get_or_init(query).clone())
     }
 }

@@ -1,19 +1,34 @@
 //! A cache of the lists of users' sessions: each user's list costs at most one query a second.
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use lru::LruCache;
 use parking_lot::Mutex;
 
 use super::FRESH;
 use super::flight::Flights;
-use super::table::SessionSummary;
 use crate::error::Error;
 
 /// The most lists in the cache. A new one then replaces the least recently used.
 const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
+
+/// A session as its user sees it in the list.
+#[derive(Clone, Debug)]
+pub struct SessionSummary {
+    /// The session's public number.
+    pub number: i64,
+    /// When it began.
+    pub created_at: SystemTime,
+    /// When it was last used, to the minute.
+    pub last_seen_at: SystemTime,
+    /// The browser's `User-Agent` header at login.
+    pub user_agent: String,
+    /// The visitor's address at login.
+    pub ip: IpAddr,
+}
 
 /// A user's sessions, the latest used first.
 pub type List = Arc<[SessionSummary]>;

@@ -26,10 +26,10 @@ pub use self::flash::Flash;
 use self::flash::Strangers;
 use self::flight::{Flight, Flights};
 pub use self::id::{IdHash, SessionId};
-pub use self::lists::List;
 use self::lists::Lists;
+pub use self::lists::{List, SessionSummary};
 use self::table::Table;
-pub use self::table::{Login, Session, SessionSummary, Which};
+pub use self::table::{Login, Session, Which};
 use crate::accounts::passwords::PasswordHash;
 use crate::accounts::users::User;
 use crate::config::Config;
@@ -105,17 +105,19 @@ impl Sessions {
         let (id_hash, checked) = (id.hash(), Instant::now());
         let flight = self.shard(&id_hash).flights.join_or_start(id_hash);
         let inserted = self.table.insert(&id_hash, replaced, user.uid, hash, login);
-        let is_current = self.shard(&id_hash).flights.finish(&id_hash, &flight);
-        let Some(number) = inserted? else { return Ok(None) };
-        if let Some(replaced) = replaced {
-            self.strangers.lock().end(replaced);
+        if matches!(inserted, Ok(Some(_))) {
+            if let Some(replaced) = replaced {
+                self.strangers.lock().end(replaced);
+            }
+            self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
         }
-        self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
+        let mut shard = self.shard(&id_hash);
+        let is_current = shard.flights.finish(&id_hash, &flight);
+        let Some(number) = inserted? else { return Ok(None) };
         // If the session was ended in the meantime, the map must not show it as live.
         if is_current {
             let session = Session::new(number, login.remember, user);
-            let entry = Entry { session, checked, flashes: Vec::new() };
-            self.shard(&id_hash).entries.insert(id_hash, entry);
+            shard.entries.insert(id_hash, Entry { session, checked, flashes: Vec::new() });
         }
         Ok(Some(id))
     }

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use postgres::Row;
 
 use super::IdHash;
+use super::lists::SessionSummary;
 use crate::accounts::passwords::PasswordHash;
 use crate::accounts::users::{SET_HASH, User};
 use crate::config::Config;
@@ -52,21 +53,6 @@ impl Session {
     }
 }
 
-/// A session as its user sees it in the list.
-#[derive(Clone, Debug)]
-pub struct SessionSummary {
-    /// The session's public number.
-    pub number: i64,
-    /// When it began.
-    pub created_at: SystemTime,
-    /// When it was last used, to the minute.
-    pub last_seen_at: SystemTime,
-    /// The browser's `User-Agent` header at login.
-    pub user_agent: String,
-    /// The visitor's address at login.
-    pub ip: IpAddr,
-}
-
 /// Which of a user's sessions to end.
 #[derive(Clone, Copy)]
 pub enum Which {
@@ -107,13 +93,20 @@ impl Table {
         Login { remember, user_agent, ip }: Login,
     ) -> Result<Option<i64>, Error> {
         const SQL: &str = "
-            WITH replaced AS (DELETE FROM sessions WHERE id_hash = $2)
-            INSERT INTO sessions (id_hash, uid, expires_at, remembered, user_agent, ip)
-            SELECT $1, uid, now() + $5 * INTERVAL '1 second', $6, $7, $8
-            FROM users
-            WHERE uid = $3 AND pwdhash = $4
-            FOR SHARE
-            RETURNING number";
+            WITH inserted AS (
+                INSERT INTO sessions (id_hash, uid, expires_at, remembered, user_agent, ip)
+                SELECT $1, uid, now() + $5 * INTERVAL '1 second', $6, $7, $8
+                FROM users
+                WHERE uid = $3 AND pwdhash = $4
+                FOR SHARE
+                RETURNING number
+            ),
+            replaced AS (
+                DELETE FROM sessions
+                WHERE id_hash = $2 AND EXISTS (SELECT FROM inserted)
+            )
+            SELECT number
+            FROM inserted";
         let lasts = if remember { self.remembered } else { self.idle.min(self.lifetime) };
         let (session, replaced) = (*session, replaced.copied());
         let (hash, user_agent) = (hash.as_str().to_owned(), user_agent.to_owned());

@@ -130,7 +130,7 @@ fn asvs_3_2_2_text_from_people_stays_text() {
 }
 
 #[test]
-fn asvs_6_2_1_and_6_2_9_passwords_have_8_characters_and_71_bytes() {
+fn asvs_6_2_1_6_2_5_and_6_2_9_passwords_have_8_characters_and_71_bytes_of_any_kind() {
     let site = Site::new();
     let app = handler(&site.app);
     let long = "plover quartz 81 lagoon zither 47 umbra fjord 90 glyph vexed knoll 3 ox";

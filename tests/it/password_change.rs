@@ -123,6 +123,7 @@ fn asvs_7_4_3_what_began_with_the_old_password_comes_too_late() {
         assert_eq!(overtaken(&site, change, path, fields), "/login");
         assert_eq!(site.count("SELECT count(*) FROM users WHERE pwdhash = 'another'"), 1);
         assert_eq!(site.count("SELECT count(*) FROM sessions WHERE number > 1"), 0, "no new one");
+        assert_eq!(site.count("SELECT count(*) FROM sessions"), 1, "and the old one stays");
     }
 }
 

@@ -111,6 +111,10 @@ fn the_wiki_learns_who_it_is_from_the_door_alone() {
             "X-Forwarded-Uri",
             "X-Forwarded_Groups",
             "X-Original-URL",
+            "X_Forwarded_For",
+            "X-Real-IP",
+            "X-Auth-User",
+            "X-WEBAUTH-USER",
             "Forwarded",
         ];
         let forged: Vec<_> = own.iter().map(|name| format!("-H{name}: forged")).collect();
