@@ -1,9 +1,9 @@
 //! Warnings about environment variables without effect: misspelt settings, and an invalid `RUST_LOG`.
 
 use std::env;
-use std::mem;
 
 use log::LevelFilter;
+use strsim::levenshtein;
 
 use crate::config;
 
@@ -22,7 +22,7 @@ pub fn warnings() -> Vec<String> {
 }
 
 fn unknown_setting(name: &str, known: &[String]) -> String {
-    let near = known.iter().map(|known| (distance(name, known), known));
+    let near = known.iter().map(|known| (levenshtein(name, known), known));
     match near.filter(|(typos, _)| *typos <= MAX_TYPOS).min() {
         Some((_, nearest)) => format!("{name} is no setting and has no effect; {nearest} is one"),
         None => format!("{name} is no setting and has no effect; `doorward --help` lists all"),
@@ -41,21 +41,6 @@ fn log_level(value: &str) -> Option<String> {
     };
     let part = value.split('/').next()?.split(',').map(str::trim).find(is_wrong)?;
     Some(format!("RUST_LOG: {part:?} is no level: write error, warn, info, debug or trace"))
-}
-
-/// The Levenshtein distance: how many letters must be inserted, deleted or replaced to turn one text into
-/// the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut diagonal = mem::replace(&mut row[0], i + 1);
-        for (j, b) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
