@@ -26,19 +26,16 @@ pub struct Shared<T>(Mutex<Option<(Instant, Arc<T>)>>);
 
 impl<T> Shared<T> {
     /// The value computed less than a second ago; otherwise the result of `make`.
-    ///
-    /// # Errors
-    /// Those of `make`. They are not kept: the next call runs `make` again.
-    pub fn get(&self, make: impl FnOnce() -> Result<T, Error>) -> Result<Arc<T>, Error> {
+    pub fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let mut kept = self.0.lock();
         if let Some((_, view)) = kept.as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
-            return Ok(Arc::clone(view));
+            return Arc::clone(view);
         }
         // The second begins before the folder is read, because the value may lack changes made since.
         let since = Instant::now();
-        let view = Arc::new(make()?);
+        let view = Arc::new(make());
         *kept = Some((since, Arc::clone(&view)));
-        Ok(view)
+        view
     }
 }
 

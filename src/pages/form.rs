@@ -58,22 +58,13 @@ pub fn new_password_fields(problems: &[Problem]) -> [Markup; 2] {
         .map(|(name, label)| field(name, label, "new-password", "", problems))
 }
 
-/// Counts a form as refused before its password is judged, because judging takes long. `accept_form`
-/// takes the count back.
-///
-/// # Errors
-/// [`Error::Throttled`] if this network has sent too many refused forms.
-pub fn count_form(visit: &Visit) -> Result<(), Error> {
-    let counted = visit.app.authentication.throttle.form(visit.ip);
-    counted.inspect_err(|_| event("form-throttled", visit.ip, &[("path", visit.path)]))
-}
-
 /// The password in the two fields, and what is wrong with it. `known` are the visitor's names and email,
-/// which a guesser would try. The judging waits in the line of passwords.
+/// which a guesser would try. The judging waits in the line of passwords. Because it takes long, the form
+/// counts as refused from before it; call `accept_form` if nothing is wrong.
 ///
 /// # Errors
-/// [`Error::BadRequest`] if a field is missing; [`Error::Busy`] if the turn of the visitor's network does
-/// not come within 10 s.
+/// [`Error::BadRequest`] if a field is missing; [`Error::Throttled`] if this network has sent too many
+/// refused forms; [`Error::Busy`] if the turn of the visitor's network does not come within 10 s.
 pub fn new_password(
     visit: &Visit,
     form: &Form,
@@ -82,6 +73,9 @@ pub fn new_password(
     let (typed, again) = (form.field("password")?, form.field("confirm")?);
     let password = Password::typed(typed);
     let Authentication { passwords, throttle, .. } = &visit.app.authentication;
+    throttle.form(visit.ip).inspect_err(|_| {
+        event("form-throttled", visit.ip, &[("path", visit.path)]);
+    })?;
     // If it could not be judged, the form was not refused.
     let judged = passwords.weakness(visit.ip, &password, known);
     let weakness = judged.inspect_err(|_| throttle.accept_form(visit.ip))?;

@@ -3,7 +3,7 @@
 use maud::html;
 use rouille::Response;
 
-use super::form::{count_form, field, new_password, new_password_fields, summary, title};
+use super::form::{field, new_password, new_password_fields, summary, title};
 use super::layout;
 use super::login::AFTER_LOGIN;
 use crate::accounts::authentication::Authentication;
@@ -40,7 +40,6 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
         last_name: form.field("last_name")?.trim(),
         email: form.field("email")?.trim(),
     };
-    count_form(visit)?;
     let mut problems = typed.problems();
     let (password, more) = new_password(visit, &form, typed.known())?;
     problems.extend(more);

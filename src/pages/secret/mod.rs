@@ -24,7 +24,7 @@ fn page(visit: &mut Visit, session: &Session, problems: &[Problem]) -> Result<Re
     let content = [
         summary(problems),
         html! { h1 { "Hello, " (layout::name(&session.user.full_name())) "!" } },
-        files::section(visit)?,
+        files::section(visit),
         password::section(session, problems),
         sessions::section(visit, session)?,
     ];

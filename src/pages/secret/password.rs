@@ -9,7 +9,7 @@ use crate::accounts::passwords::Password;
 use crate::accounts::users::Problem;
 use crate::error::Error;
 use crate::events::event;
-use crate::pages::form::{count_form, field, new_password, new_password_fields};
+use crate::pages::form::{field, new_password, new_password_fields};
 use crate::pages::login::AFTER_LOGIN;
 use crate::sessions::{Flash, Session};
 use crate::visit::Visit;
@@ -24,7 +24,6 @@ pub fn change(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
     let current = Password::typed(form.field("current_password")?);
     // This counts as a login, so a thief of a session cannot guess the password here without limit.
     let found = visit.app.authentication.authenticate(&session.user.email, &current, visit.ip)?;
-    count_form(visit)?;
     let (password, mut problems) = new_password(visit, &form, session.user.known())?;
     if found.is_none() {
         problems.insert(0, ("current_password", WRONG.to_owned()));
