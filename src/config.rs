@@ -9,7 +9,9 @@ use clap::{Arg, Args, Command, FromArgMatches, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
-use self::values::{address, name, network, number, public_url, session_time, shown, timeout};
+use self::values::{
+    address, contact, name, network, number, public_url, session_time, shown, timeout,
+};
 use crate::error::StartError;
 
 mod values;
@@ -48,6 +50,18 @@ pub struct Config {
     /// The name in titles and at the top of every page
     #[arg(long, value_name = "NAME", default_value = "doorward", value_parser = name)]
     pub site_name: String,
+
+    /// The name of the members' page in the menu and in titles
+    #[arg(long, value_name = "NAME", default_value = "Secret", value_parser = name)]
+    pub members_page: String,
+
+    /// What strangers read on the home page, instead of a sentence on files and accounts
+    #[arg(long, value_name = "TEXT", value_parser = name)]
+    pub greeting: Option<String>,
+
+    /// How to reach whoever runs this site: the URL of a page, or mailto: and an address
+    #[arg(long, value_name = "URL", value_parser = contact)]
+    pub contact: Option<Url>,
 
     /// The members' folder; without it, a built-in cheat sheet is the one file
     #[arg(long, value_name = "FOLDER")]

@@ -55,6 +55,9 @@ pub enum Error {
     /// Only members may see this.
     #[error("login required")]
     LoginRequired,
+    /// Only members who have just logged in may do this.
+    #[error("recent login required")]
+    RecentLoginRequired,
     /// There is no such page or file.
     #[error("no such page")]
     NotFound,

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
@@ -39,11 +39,19 @@ impl<T> Shared<T> {
     }
 }
 
-/// The names and sizes in bytes of a folder's files, by name.
+/// A file in the list.
+pub struct Listed {
+    pub name: String,
+    pub bytes: u64,
+    /// When it was last changed. `None` if nobody knows.
+    pub modified: Option<SystemTime>,
+}
+
+/// A folder's files in the order in which people count: `Chapter 2` stands before `chapter 10`.
 ///
 /// # Errors
 /// [`Error::System`] if the folder cannot be read.
-pub fn list(folder: &Path) -> Result<Vec<(String, u64)>, Error> {
+pub fn list(folder: &Path) -> Result<Vec<Listed>, Error> {
     let broken = |error| Error::System(format!("DOORWARD_FILES: {}: {error}", folder.display()));
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(broken)? {
@@ -53,10 +61,10 @@ pub fn list(folder: &Path) -> Result<Vec<(String, u64)>, Error> {
             && is_plain(&name)
             && about.is_file()
         {
-            files.push((name, about.len()));
+            files.push(Listed { name, bytes: about.len(), modified: about.modified().ok() });
         }
     }
-    files.sort();
+    files.sort_by(|a, b| natord::compare_ignore_case(&a.name, &b.name).then(a.name.cmp(&b.name)));
     Ok(files)
 }
 

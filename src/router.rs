@@ -6,13 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rouille::{Request, Response};
 
-use self::Handler::{Anybody, Members, Open};
+use self::Handler::{Anybody, Members, Open, Recent};
 use self::Method::{Get, Post};
 use crate::app::App;
 use crate::error::Error;
 use crate::events::{event, quoted};
 use crate::http::{cross_origin, headers};
-use crate::pages::{assets, error, index, login, probes, register, secret};
+use crate::pages::{assets, error, index, login, password, probes, register, secret};
 use crate::sessions::Session;
 use crate::visit::Visit;
 
@@ -28,9 +28,13 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Get, "/secret", Members(secret::show)),
     (Get, "/download/*", Members(secret::files::download)),
     (Post, "/password", Members(secret::password::change)),
-    (Post, "/sessions/end", Members(secret::sessions::end)),
+    (Post, "/sessions/end", Recent(secret::sessions::end)),
+    (Get, "/password", Anybody(password::show)),
+    (Get, "/.well-known/change-password", Members(password::well_known)),
     (Get, "/auth", Anybody(probes::auth)),
     (Get, "/healthz", Open(probes::health)),
+    (Get, "/robots.txt", Open(assets::robots)),
+    (Get, "/favicon.ico", Open(assets::favicon)),
     (Get, "/assets/*", Open(assets::show)),
 ];
 
@@ -50,6 +54,8 @@ enum Handler {
     Anybody(fn(&mut Visit) -> Result<Response, Error>),
     /// For members only. The handler gets the member's session.
     Members(fn(&mut Visit, &Session) -> Result<Response, Error>),
+    /// For members who have logged in less than 10 minutes ago. All others are asked to do so again.
+    Recent(fn(&mut Visit, &Session) -> Result<Response, Error>),
 }
 
 impl App {
@@ -69,6 +75,7 @@ impl App {
         let mut visit = Visit::new(self, request);
         let answered = match route(&mut visit) {
             Err(Error::LoginRequired) => login::redirect_here(&mut visit),
+            Err(Error::RecentLoginRequired) => Ok(login::redirect_here_again()),
             answered => answered,
         };
         let mut response = answered.unwrap_or_else(|error| explain(&mut visit, &error));
@@ -88,11 +95,23 @@ fn route(visit: &mut Visit) -> Result<Response, Error> {
             handler(visit)
         }
         Members(handler) => {
-            visit.identify()?;
-            let session = visit.member.clone().ok_or(Error::LoginRequired)?;
+            let session = member(visit)?;
+            handler(visit, &session)
+        }
+        Recent(handler) => {
+            let session = member(visit)?;
+            if !session.is_recent() {
+                return Err(Error::RecentLoginRequired);
+            }
             handler(visit, &session)
         }
     }
+}
+
+/// The visitor's login session.
+fn member(visit: &mut Visit) -> Result<Session, Error> {
+    visit.identify()?;
+    visit.member.clone().ok_or(Error::LoginRequired)
 }
 
 /// The handler for a method and a path.

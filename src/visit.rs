@@ -13,10 +13,13 @@ use crate::accounts::users::User;
 use crate::app::App;
 use crate::error::Error;
 use crate::http::form::Form;
-use crate::sessions::{Flash, IdHash, Login, Session, SessionId, Which};
+use crate::sessions::{Flash, IdHash, Login, MESSAGE_LIFETIME, Session, SessionId, Which};
 
 /// At most this many bytes of the `User-Agent` header are stored.
 const MAX_USER_AGENT_BYTES: usize = 200;
+
+/// How long a stranger's session lasts in which a handler keeps something.
+const KEEPING_LIFETIME: Duration = Duration::from_hours(1);
 
 /// A request, and what is known of its visitor.
 pub struct Visit<'a> {
@@ -73,6 +76,12 @@ impl<'a> Visit<'a> {
         Form::read(self.request, self.app.config.limits.max_body_bytes)
     }
 
+    /// The value of a parameter in the query, decoded. Empty if it stands there without a value.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let mut query = form_urlencoded::parse(self.request.raw_query_string().as_bytes());
+        query.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+    }
+
     /// Logs a user in with a new session id.
     ///
     /// # Errors
@@ -96,14 +105,52 @@ impl<'a> Visit<'a> {
         Ok(self.member.take())
     }
 
+    /// Whether the cookie is that of a login session that has ended. It may also be the cookie of a
+    /// stranger's session that was in the memory of another process.
+    pub fn has_ended_session(&self) -> bool {
+        let ended = |id| !self.app.sessions.is_stranger(id);
+        self.member.is_none() && self.id_hash.as_ref().is_some_and(ended)
+    }
+
     /// Redirects the visitor, with a message that the next page shows. A visitor without a session gets
     /// a stranger's session for the message.
     pub fn redirect(&mut self, to: &str, flash: Flash) -> Result<Response, Error> {
+        self.flash(flash)?;
+        Ok(Response::redirect_303(to.to_owned()))
+    }
+
+    /// Leaves a message for the visitor's next page.
+    pub fn flash(&mut self, flash: Flash) -> Result<(), Error> {
         let sessions = &self.app.sessions;
         if !self.id_hash.is_some_and(|id| sessions.flash(&id, flash.clone())) {
-            self.issue(sessions.begin_stranger(self.ip, flash)?, None);
+            let id = self.begin_stranger(MESSAGE_LIFETIME)?;
+            sessions.flash(&id, flash);
         }
-        Ok(Response::redirect_303(to.to_owned()))
+        Ok(())
+    }
+
+    /// Keeps a value in memory with the visitor's session, for an hour at most: a member's, or a stranger's
+    /// with a new id. It replaces an earlier value of the same type. Nobody but this visitor gets at it.
+    pub fn keep<T>(&mut self, value: T, lasts: Duration) -> Result<(), Error>
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        let id = match (&self.member, self.id_hash) {
+            (Some(_), Some(id)) => id,
+            _ => self.begin_stranger(KEEPING_LIFETIME)?,
+        };
+        self.app.sessions.keep(&id, value, lasts);
+        Ok(())
+    }
+
+    /// A copy of the value of that type that [`keep`](Self::keep) kept. `None` if its time is over.
+    pub fn kept<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.app.sessions.kept(self.id_hash.as_ref()?)
+    }
+
+    /// Takes the value out. Of requests at the same moment, one gets it.
+    pub fn take_kept<T: Clone + Send + Sync + 'static>(&mut self) -> Option<T> {
+        self.app.sessions.take_kept(self.id_hash.as_ref()?)
     }
 
     /// Takes the messages that wait for this visitor. A HEAD request takes none, because its response
@@ -120,6 +167,15 @@ impl<'a> Visit<'a> {
         if let Some((id, max_age)) = &self.issued {
             set_cookie(response, id, self.app.is_https(self.request), *max_age);
         }
+    }
+
+    /// Begins a stranger's session. Its cookie ends when it does, so that who comes back later is not told
+    /// of a session that has ended.
+    fn begin_stranger(&mut self, lasts: Duration) -> Result<IdHash, Error> {
+        let id = self.app.sessions.begin_stranger(self.ip, self.id_hash.as_ref(), lasts)?;
+        let hash = id.hash();
+        self.issue(id, Some(lasts));
+        Ok(hash)
     }
 
     fn issue(&mut self, id: SessionId, max_age: Option<Duration>) {

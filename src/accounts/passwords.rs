@@ -81,7 +81,7 @@ impl Password {
         }
         if self.0.len() > MAX_BYTES {
             return Some(format!(
-                "Use at most {MAX_BYTES} bytes: that many plain letters, or fewer with accents."
+                "Too long: at most {MAX_BYTES} letters; accents and emoji count for more."
             ));
         }
         let known =

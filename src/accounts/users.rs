@@ -15,7 +15,7 @@ use crate::error::Error;
 pub const MAX_NAME_CHARS: usize = 100;
 
 const NAME_TOO_LONG: &str = "Use at most 100 characters.";
-const NAME_ODD: &str = "Use letters, blanks and punctuation only.";
+const NAME_ODD: &str = "Use letters, spaces and punctuation only.";
 
 /// Characters that are invisible or change the direction of text: Unicode's
 /// `Default_Ignorable_Code_Point`, its line separators, and two that look blank. A name with one of

@@ -229,8 +229,8 @@ fn members_folder(config: &Config) -> Fact {
     };
     files::must_be_listed(folder).map_err(|error| error.to_string())?;
     let files = files::list(folder).map_err(|error| error.to_string())?;
-    for (name, _) in &files {
-        files::open(folder, name).map_err(|error| error.to_string())?;
+    for file in &files {
+        files::open(folder, &file.name).map_err(|error| error.to_string())?;
     }
     if files::is_hidden_from_service(folder) {
         return Err(format!("{}: {}", folder.display(), files::HIDDEN));

@@ -7,6 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::accounts::email;
+
 /// The longest time of a session. PostgreSQL's timestamps end, and a login of decades is a mistake.
 const MAX_SESSION_TIME: Duration = Duration::from_hours(24 * 3_650);
 
@@ -32,6 +34,15 @@ pub fn public_url(value: &str) -> Result<Url, String> {
         Some(url) if url.as_str() == format!("{origin}/") => Ok(url),
         _ => Err(format!("write {origin}")),
     }
+}
+
+pub fn contact(value: &str) -> Result<Url, String> {
+    let url = Url::parse(value).ok().filter(|url| match url.scheme() {
+        "http" | "https" => true,
+        "mailto" => email::problem(url.path()).is_none(),
+        _ => false,
+    });
+    url.ok_or("write https://example.org/contact or mailto:ada@example.org".to_owned())
 }
 
 pub fn name(value: &str) -> Result<String, String> {

@@ -1,10 +1,13 @@
 //! Where a login leads: to a [`ReturnPath`] on this site, or to the default page.
 
 use form_urlencoded::byte_serialize;
+use rouille::Request;
 use url::Url;
 
-/// The longest path and query that [`login_url`] accepts. Encoding can triple its length; the result
-/// still fits into a header and a request line of common servers.
+use super::form::Form;
+
+/// The longest path and query, in bytes. Encoding can triple its length; the result still fits into a
+/// header and a request line of common servers.
 const MAX_BYTES: usize = 2000;
 
 /// A path and query on this site, safe to redirect to. Only [`ReturnPath::parse`] makes one.
@@ -19,7 +22,7 @@ impl ReturnPath {
     /// This site never writes those or blanks, so a value that contains one is refused.
     pub fn parse(value: &str, public_url: Option<&Url>) -> Option<ReturnPath> {
         let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == '\\';
-        if !value.starts_with('/') || value.contains(is_odd) {
+        if !value.starts_with('/') || value.contains(is_odd) || value.len() > MAX_BYTES {
             return None;
         }
         let base = public_url.cloned().or_else(|| Url::parse("http://localhost/").ok())?;
@@ -35,6 +38,25 @@ impl ReturnPath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The return path in the query of a request. `None` if there is none, or it could lead elsewhere.
+pub fn in_query(request: &Request, public_url: Option<&Url>) -> Option<ReturnPath> {
+    let mut query = form_urlencoded::parse(request.raw_query_string().as_bytes());
+    query
+        .find(|(name, _)| name == "next")
+        .and_then(|(_, next)| ReturnPath::parse(&next, public_url))
+}
+
+/// The return path in the hidden field of a form.
+pub fn in_form(form: &Form, public_url: Option<&Url>) -> Option<ReturnPath> {
+    form.optional("next").and_then(|next| ReturnPath::parse(next, public_url))
+}
+
+/// The URL of a page on this site to which `next` travels along.
+pub fn with_next(path: &str, next: Option<&ReturnPath>) -> String {
+    let Some(ReturnPath(next)) = next else { return path.to_owned() };
+    format!("{path}?next={}", byte_serialize(next.as_bytes()).collect::<String>())
 }
 
 /// The URL of a login page that leads to `target`, the requested path and query. Without `next` if

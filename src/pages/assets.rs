@@ -1,4 +1,4 @@
-//! The style sheet and the icon.
+//! The style sheet and the icon, and what browsers and search engines ask for on their own.
 
 use std::sync::LazyLock;
 
@@ -10,6 +10,9 @@ use crate::visit::Visit;
 
 const CSS: &str = include_str!("style.css");
 const SVG: &str = include_str!("icon.svg");
+
+/// No page is of use to a search engine.
+const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
 
 /// The path of every page's style sheet.
 pub static STYLE: LazyLock<String> = LazyLock::new(|| path("style", "css", CSS));
@@ -32,4 +35,14 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
     };
     Ok(Response::from_data(content_type, content)
         .with_additional_header("Cache-Control", "public, max-age=31536000, immutable"))
+}
+
+/// `GET /robots.txt`.
+pub fn robots(_: &mut Visit) -> Result<Response, Error> {
+    Ok(Response::text(ROBOTS))
+}
+
+/// `GET /favicon.ico`: the icon, for whoever has not read in a page where it is.
+pub fn favicon(_: &mut Visit) -> Result<Response, Error> {
+    Ok(Response::redirect_301(ICON.as_str()))
 }

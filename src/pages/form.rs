@@ -1,8 +1,11 @@
-//! The parts of every form: fields with a label and an error message, and a summary of all errors at the
-//! top.
+//! The parts of every form: fields with a label and an error message, and a summary of all errors.
 
-use maud::{Markup, html};
+use std::time::Duration;
 
+use maud::{Markup, Render, html};
+use rouille::Response;
+
+use super::time;
 use crate::accounts::authentication::Authentication;
 use crate::accounts::email::MAX_EMAIL_BYTES;
 use crate::accounts::passwords::{MAX_BYTES, MIN_CHARS, NOT_CONFIRMED, Password};
@@ -14,48 +17,80 @@ use crate::visit::Visit;
 
 const FIELDS_WRONG: &str = "Please look at these again:";
 const PASSWORD_HINT: &str = "At least 8 characters. A few uncommon words make a good one.";
+const TOO_MANY_TRIES: &str = "Too many tries. This keeps guessers out. Come back in";
 
-/// A field, with its error message if it has one. The value of `autocomplete` (HTML Living Standard,
-/// 4.10.18.7) also determines the field's type and limits.
-pub fn field(
-    name: &str,
-    label: &str,
-    autocomplete: &str,
-    value: &str,
-    problems: &[Problem],
-) -> Markup {
-    let (kind, min, max) = match autocomplete {
-        "email" | "username" => ("email", None, Some(MAX_EMAIL_BYTES)),
-        "current-password" => ("password", None, None),
-        // One more than the limit, so that the server refuses a password that the browser has truncated.
-        "new-password" => ("password", Some(MIN_CHARS), Some(MAX_BYTES + 1)),
-        _ => ("text", None, Some(MAX_NAME_CHARS)),
-    };
-    // Of the two fields for a new password, only the first has the hint.
-    let hint = (name == "password" && min.is_some()).then_some(PASSWORD_HINT);
-    let problem = problems.iter().find(|(field, _)| *field == name).map(|(_, text)| text);
-    let notes = [problem.map(|_| "-error"), hint.map(|_| "-hint")].into_iter().flatten();
-    let ids: Vec<_> = notes.map(|note| [name, note].concat()).collect();
-    html! {
-        div.field {
-            label for=(name) { (label) }
-            @if let Some(text) = hint { p.hint id={ (name) "-hint" } { (text) } }
-            @if let Some(text) = problem { p.problem id={ (name) "-error" } { (text) } }
-            input type=(kind) id=(name) name=(name)
-                value=[(kind != "password").then_some(value)]
-                autocomplete=(autocomplete) dir=[(kind == "text").then_some("auto")]
-                minlength=[min] maxlength=[max]
-                aria-invalid=[problem.map(|_| "true")]
-                aria-describedby=[(!ids.is_empty()).then(|| ids.join(" "))]
-                required;
+/// A field of a form, with its error message if it has one.
+pub struct Field<'a> {
+    name: &'static str,
+    label: &'static str,
+    autocomplete: &'static str,
+    value: &'a str,
+    problem: Option<&'a str>,
+    has_focus: bool,
+}
+
+impl<'a> Field<'a> {
+    /// An empty field. The value of `autocomplete` (HTML Living Standard, 4.10.18.7) also determines the
+    /// field's type and limits.
+    pub fn new(name: &'static str, label: &'static str, autocomplete: &'static str) -> Field<'a> {
+        Field { name, label, autocomplete, value: "", problem: None, has_focus: false }
+    }
+
+    /// What the field contains already.
+    pub fn value(self, value: &'a str) -> Field<'a> {
+        Field { value, ..self }
+    }
+
+    /// Whether the browser puts the cursor into this field.
+    pub fn focus(self, has_focus: bool) -> Field<'a> {
+        Field { has_focus, ..self }
+    }
+
+    /// Shows the field's problem, if there is one among these. The first wrong field gets the cursor.
+    pub fn problems(self, problems: &'a [Problem]) -> Field<'a> {
+        let own = problems.iter().find(|(field, _)| *field == self.name);
+        let has_focus = problems.first().is_some_and(|(field, _)| *field == self.name);
+        Field { problem: own.map(|(_, text)| text.as_str()), has_focus, ..self }
+    }
+}
+
+impl Render for Field<'_> {
+    fn render(&self) -> Markup {
+        let Field { name, label, autocomplete, value, problem, has_focus } = *self;
+        let (kind, min, max) = match autocomplete {
+            "email" | "username" => ("email", None, Some(MAX_EMAIL_BYTES)),
+            "current-password" => ("password", None, None),
+            // One more than the limit, so that the server refuses a password that the browser has
+            // truncated.
+            "new-password" => ("password", Some(MIN_CHARS), Some(MAX_BYTES + 1)),
+            _ => ("text", None, Some(MAX_NAME_CHARS)),
+        };
+        // Of the two fields for a new password, only the first has the hint.
+        let hint = (name == "password" && min.is_some()).then_some(PASSWORD_HINT);
+        let notes = [problem.map(|_| "-error"), hint.map(|_| "-hint")].into_iter().flatten();
+        let ids: Vec<_> = notes.map(|note| [name, note].concat()).collect();
+        html! {
+            div.field {
+                label for=(name) { (label) }
+                @if let Some(text) = hint { p.hint id={ (name) "-hint" } { (text) } }
+                @if let Some(text) = problem { p.problem id={ (name) "-error" } { (text) } }
+                input type=(kind) id=(name) name=(name)
+                    value=[(kind != "password").then_some(value)]
+                    autocomplete=(autocomplete) dir=[(kind == "text").then_some("auto")]
+                    minlength=[min] maxlength=[max]
+                    aria-invalid=[problem.map(|_| "true")]
+                    aria-describedby=[(!ids.is_empty()).then(|| ids.join(" "))]
+                    autofocus[has_focus]
+                    required;
+            }
         }
     }
 }
 
 /// The two fields for a new password.
-pub fn new_password_fields(problems: &[Problem]) -> [Markup; 2] {
+pub fn new_password_fields(problems: &[Problem]) -> [Field<'_>; 2] {
     [("password", "New password"), ("confirm", "New password again")]
-        .map(|(name, label)| field(name, label, "new-password", "", problems))
+        .map(|(name, label)| Field::new(name, label, "new-password").problems(problems))
 }
 
 /// The password in the two fields, and what is wrong with it. `known` are the visitor's names and email,
@@ -84,19 +119,42 @@ pub fn new_password(
     Ok((password, weakness.into_iter().chain(difference).collect()))
 }
 
-/// The error messages for the top of the page, each with a link to its field.
-pub fn summary(problems: &[Problem]) -> Markup {
+/// The errors of a form, each with the name of its field and a link to it. Empty if there are none.
+pub fn summary(fields: &[Field]) -> Markup {
+    let wrong: Vec<_> = fields.iter().filter_map(|field| Some((field, field.problem?))).collect();
     html! {
-        @if !problems.is_empty() {
+        @if !wrong.is_empty() {
             div.flash.alert role="alert" {
-                @if problems.len() > 1 { p { (FIELDS_WRONG) } }
-                ul { @for (name, text) in problems { li { a href={ "#" (name) } { (text) } } } }
+                @if wrong.len() > 1 { p { (FIELDS_WRONG) } }
+                ul {
+                    @for (field, text) in wrong {
+                        li { a href={ "#" (field.name) } { (field.label) ": " (text) } }
+                    }
+                }
             }
         }
     }
 }
 
-/// A page's title. It begins with "Error" if the form has one, because screen readers read it first.
-pub fn title(name: &str, problems: &[Problem]) -> String {
-    if problems.is_empty() { name.to_owned() } else { ["Error: ", name].concat() }
+/// The error of a form as a whole, with a link to the field to begin with.
+pub fn alert(field: &str, text: &str) -> Markup {
+    html! {
+        div.flash.alert role="alert" { ul { li { a href={ "#" (field) } { (text) } } } }
+    }
+}
+
+/// What a visitor is told after too many tries.
+pub fn too_many_tries(wait: Duration) -> String {
+    format!("{TOO_MANY_TRIES} {}.", time::until(wait))
+}
+
+/// A form that is shown again after too many tries.
+pub fn throttled(page: Response, wait: Duration) -> Response {
+    let seconds = wait.as_secs() + 1;
+    page.with_status_code(429).with_additional_header("Retry-After", seconds.to_string())
+}
+
+/// A page's title. It begins with "Error" if its form has one, because screen readers read it first.
+pub fn title(name: &str, is_wrong: bool) -> String {
+    if is_wrong { ["Error: ", name].concat() } else { name.to_owned() }
 }

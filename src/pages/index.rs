@@ -9,12 +9,14 @@ use crate::visit::Visit;
 
 const OPEN: &str = "Behind this door are files for members. Make an account and you are in; \
      from then on, your email and password open it.";
-const CLOSED: &str = "Behind this door are files for members. Whoever runs this site makes the \
-     accounts; if you have one, your email and password open the door.";
-const INSIDE: &str = "You are logged in. Everything of yours is on the secret page:";
+const CLOSED: &str = "Behind this door are files for members. If you have an account, your email \
+     and password open it.";
+const INSIDE: &str = "You are logged in. This is behind the door:";
 
 /// `GET /`.
 pub fn show(visit: &mut Visit) -> Result<Response, Error> {
+    let (config, is_open) = (&visit.app.config, visit.app.may_register());
+    let greeting = config.greeting.as_deref().unwrap_or(if is_open { OPEN } else { CLOSED });
     let content = html! {
         @if let Some(session) = &visit.member {
             h1 { "Hello, " (layout::name(&session.user.first_name)) "!" }
@@ -22,17 +24,18 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
             ul.places {
                 li { a href="/secret#files" { "Files" } " for members" }
                 li { a href="/secret#change-password" { "Password" } ", to change it" }
-                li { a href="/secret#sessions" { "Sessions" } ", the browsers you are logged in with" }
+                li { a href="/secret#sessions" { "Where you are logged in" } ", to log out elsewhere" }
             }
-            p.actions { a.button href="/secret" { "Go to the secret page" } }
+            p.actions { a.button href="/secret" { "Go to: " (config.members_page) } }
         } @else {
             h1 { "Hello, Anonymous!" }
-            p { (if visit.app.may_register() { OPEN } else { CLOSED }) }
+            p { (greeting) }
             p.actions {
-                @if visit.app.may_register() { a.button href="/register" { "Register" } }
-                a.button.second[visit.app.may_register()] href="/login" { "Log in" }
+                @if is_open { a.button href="/register" rel="noreferrer" { "Register" } }
+                a.button.second[is_open] href="/login" rel="noreferrer" { "Log in" }
             }
+            @if !is_open { p.aside { "No account yet? Ask " (layout::operator(visit)) " to make one." } }
         }
     };
-    Ok(layout::page(visit, "Home", &[content]))
+    Ok(layout::page(visit, "/", "Home", &[content]))
 }

@@ -1,4 +1,4 @@
-//! The frame of every page: header, navigation and flash messages.
+//! The frame of every page: header, navigation, flash messages and footer.
 
 use maud::{DOCTYPE, Markup, html};
 use rouille::Response;
@@ -7,26 +7,20 @@ use super::assets::{ICON, STYLE};
 use crate::sessions::Flash;
 use crate::visit::Visit;
 
-/// A page with a title, the messages that wait for the visitor, and the pieces of content.
-pub fn page(visit: &mut Visit, title: &str, content: &[Markup]) -> Response {
+/// A page with a title, the messages that wait for the visitor, and the pieces of content. `tab` is the
+/// path of the page's link in the navigation; pages without one pass an empty text.
+pub fn page(visit: &mut Visit, tab: &str, title: &str, content: &[Markup]) -> Response {
     let site = &visit.app.config.site_name;
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · " (site) }
-                link rel="stylesheet" href=(*STYLE);
-                link rel="icon" type="image/svg+xml" href=(*ICON);
-            }
+            (head(&html! { (title) " · " (site) }, &format!("{title} of {site}, a site for members")))
             // The style sheet draws a door: closed for strangers, open for members.
             body.member[visit.member.is_some()] {
                 a.skip href="#main" { "Skip to the content" }
                 header {
                     a.site href="/" { (site) }
-                    (navigation(visit))
+                    (navigation(visit, tab))
                 }
                 main #main tabindex="-1" {
                     @for flash in visit.take_flashes() {
@@ -37,10 +31,25 @@ pub fn page(visit: &mut Visit, title: &str, content: &[Markup]) -> Response {
                     }
                     @for piece in content { (piece) }
                 }
+                footer { p { "Something does not work? Ask " (operator(visit)) "." } }
             }
         }
     };
     Response::html(markup.into_string())
+}
+
+fn head(title: &Markup, description: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            meta name="description" content=(description);
+            title { (title) }
+            link rel="stylesheet" href=(*STYLE);
+            link rel="icon" type="image/svg+xml" href=(*ICON);
+        }
+    }
 }
 
 /// A person's name in a sentence. A name that is written from right to left would reorder the punctuation
@@ -49,11 +58,21 @@ pub fn name(name: &str) -> Markup {
     html! { @if name.is_ascii() { (name) } @else { bdi { (name) } } }
 }
 
-fn navigation(visit: &Visit) -> Markup {
+/// Whom to ask, in a sentence: a link if the settings say how to reach them.
+pub fn operator(visit: &Visit) -> Markup {
+    html! {
+        @match &visit.app.config.contact {
+            Some(contact) => a href=(contact) { "whoever runs this site" },
+            None => "whoever runs this site",
+        }
+    }
+}
+
+fn navigation(visit: &Visit, tab: &str) -> Markup {
     let is_stranger = visit.looked_up && visit.member.is_none();
     let links = [
         ("/", "Home", true),
-        ("/secret", "Secret", true),
+        ("/secret", visit.app.config.members_page.as_str(), true),
         ("/register", "Register", is_stranger && visit.app.may_register()),
         ("/login", "Log in", is_stranger),
     ];
@@ -61,13 +80,12 @@ fn navigation(visit: &Visit) -> Markup {
         nav aria-label="Main" {
             ul {
                 @for (path, text, _) in links.iter().filter(|(.., is_shown)| *is_shown) {
-                    li { a href=(path) aria-current=[(visit.path == *path).then_some("page")] { (text) } }
+                    // Without a `Referer`, a click is never taken for a form: see `login.rs`.
+                    li { a href=(path) rel="noreferrer" aria-current=[(tab == *path).then_some("page")] { (text) } }
                 }
                 @if visit.member.is_some() {
                     li {
-                        form method="post" action="/logout" {
-                            button.quiet type="submit" { "Log out" }
-                        }
+                        form method="post" action="/logout" { button type="submit" { "Log out" } }
                     }
                 }
             }

@@ -1,12 +1,13 @@
 //! `/login` and `/logout`.
 
-use maud::html;
+use maud::{Markup, html};
 use rouille::Response;
+use url::Url;
 
-use super::form::{field, summary, title};
-use super::layout;
-use crate::accounts::passwords::Password;
-use crate::accounts::users::Problem;
+use super::form::{self, Field, alert, title};
+use super::{layout, time};
+use crate::accounts::passwords::{Password, PasswordHash};
+use crate::accounts::users::User;
 use crate::error::Error;
 use crate::events::event;
 use crate::http::next::{self, ReturnPath};
@@ -17,23 +18,44 @@ use crate::visit::Visit;
 pub const AFTER_LOGIN: &str = "/secret";
 
 const LOGIN_REQUIRED: &str = "Please log in to see that page.";
+const SESSION_ENDED: &str = "Your session has ended. Please log in again.";
+const NOTHING_CHANGED: &str = "You were logged out in the meantime. Nothing was changed.";
+const ONCE_MORE: &str = "Please enter your password once more.";
 const LOGGED_OUT: &str = "You have been logged out.";
 const WRONG: &str = "Incorrect email or password.";
+const NO_COOKIES: &str = "Your browser blocks cookies, so it cannot stay logged in: allow them for \
+     this site, then log in again.";
 
-/// Shown to a browser that was redirected here and sends no cookie, so that it cannot get a flash message.
-/// If it blocks cookies, each login leads back to this page; this text explains why.
-const NO_COOKIE: &str = "Please log in to see that page. If you have just done so, your browser \
-     blocks cookies: allow them for this site, then log in again.";
+/// The email for the login form of the visitor's next page.
+#[derive(Clone)]
+pub struct TypedEmail(pub String);
+
+/// What the login form shows.
+#[derive(Default)]
+struct Shown<'a> {
+    email: &'a str,
+    next: Option<&'a ReturnPath>,
+    remember: bool,
+    /// What is wrong with the form that was sent.
+    problem: Option<&'a str>,
+}
 
 /// `GET /login`.
 pub fn show(visit: &mut Visit) -> Result<Response, Error> {
-    let mut query = form_urlencoded::parse(visit.request.raw_query_string().as_bytes());
-    let next = query.find(|(name, _)| name == "next");
-    let next = next.and_then(|(_, next)| return_path(visit, &next));
-    if visit.member.is_some() {
+    let next = next::in_query(visit.request, visit.app.config.public_url.as_ref());
+    let is_again = visit.query("again").is_some();
+    let Some(session) = visit.member.clone() else {
+        let email = visit.kept().map_or(String::new(), |TypedEmail(email)| email);
+        let shown = Shown { email: &email, next: next.as_ref(), ..Shown::default() };
+        let notice = stranger_notice(visit, next.is_some());
+        return Ok(page(visit, notice, &shown));
+    };
+    if !is_again {
         return Ok(redirect(next.as_ref()));
     }
-    Ok(page(visit, "", next.as_ref(), &[]))
+    let (email, remember) = (&session.user.email, session.remembered);
+    let shown = Shown { email, next: next.as_ref(), remember, problem: None };
+    Ok(page(visit, Some(ONCE_MORE), &shown))
 }
 
 /// `POST /login`.
@@ -41,16 +63,33 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
     let form = visit.form()?;
     let email = form.field("email")?.trim();
     let password = Password::typed(form.field("password")?);
-    let next = form.optional("next").and_then(|next| return_path(visit, next));
-    let found = visit.app.authentication.authenticate(email, &password, visit.ip)?;
-    let Some((user, hash)) = found else {
-        let problems = vec![("email", WRONG.to_owned())];
-        return Ok(page(visit, email, next.as_ref(), &problems).with_status_code(401));
-    };
+    let remember = form.optional("remember").is_some();
+    let next = next::in_form(&form, visit.app.config.public_url.as_ref());
+    let mut shown = Shown { email, next: next.as_ref(), remember, problem: Some(WRONG) };
+    match visit.app.authentication.authenticate(email, &password, visit.ip) {
+        Ok(Some((user, hash))) => log_in(visit, user, &hash, remember, next.as_ref()),
+        Ok(None) => Ok(page(visit, None, &shown).with_status_code(401)),
+        Err(Error::Throttled(wait)) => {
+            let text = form::too_many_tries(wait);
+            shown.problem = Some(&text);
+            Ok(form::throttled(page(visit, None, &shown), wait))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Logs in a user whose password was right, and leads to the page that they wanted to see.
+pub fn log_in(
+    visit: &mut Visit,
+    user: User,
+    hash: &PasswordHash,
+    remember: bool,
+    next: Option<&ReturnPath>,
+) -> Result<Response, Error> {
     let email = user.email.clone();
-    visit.log_in(user, &hash, form.optional("remember").is_some())?;
+    visit.log_in(user, hash, remember)?;
     event("login", visit.ip, &[("email", &email)]);
-    Ok(redirect(next.as_ref()))
+    Ok(redirect(next))
 }
 
 /// `POST /logout`.
@@ -63,42 +102,72 @@ pub fn log_out(visit: &mut Visit) -> Result<Response, Error> {
 /// Redirects a stranger from a members' page to the login page.
 pub fn redirect_here(visit: &mut Visit) -> Result<Response, Error> {
     // After the login, a browser can load a page again, but it cannot send a form again.
-    let is_page = matches!(visit.request.method(), "GET" | "HEAD");
-    let login =
-        if is_page { next::login_url(visit.request.raw_url()) } else { "/login".to_owned() };
-    visit.redirect(&login, Flash::Alert(LOGIN_REQUIRED.to_owned()))
+    if !matches!(visit.request.method(), "GET" | "HEAD") {
+        return visit.redirect("/login", Flash::Alert(NOTHING_CHANGED.to_owned()));
+    }
+    let text = if visit.has_ended_session() { SESSION_ENDED } else { LOGIN_REQUIRED };
+    visit.redirect(&next::login_url(visit.request.raw_url()), Flash::Notice(text.to_owned()))
 }
 
-fn return_path(visit: &Visit, next: &str) -> Option<ReturnPath> {
-    ReturnPath::parse(next, visit.app.config.public_url.as_ref())
+/// Redirects a member whose login is too old for what they asked for. The login leads back to the page
+/// that has all forms of members, where they press the button once more.
+pub fn redirect_here_again() -> Response {
+    Response::redirect_303("/login?again&next=%2Fsecret")
 }
 
-fn redirect(next: Option<&ReturnPath>) -> Response {
-    Response::redirect_303(next.map_or(AFTER_LOGIN, ReturnPath::as_str).to_owned())
+/// Redirects to the page that a visitor wanted to see.
+pub fn redirect(next: Option<&ReturnPath>) -> Response {
+    // A download leaves the browser on the page of the form, as if the form had failed.
+    let next = next.map(ReturnPath::as_str).filter(|path| !path.starts_with("/download/"));
+    Response::redirect_303(next.unwrap_or(AFTER_LOGIN).to_owned())
 }
 
-fn page(
-    visit: &mut Visit,
-    email: &str,
-    next: Option<&ReturnPath>,
-    problems: &[Problem],
-) -> Response {
+/// What a stranger is told who has no flash message, because their browser has sent no cookie.
+fn stranger_notice(visit: &Visit, is_led_here: bool) -> Option<&'static str> {
+    if visit.id_hash.is_some() {
+        return None;
+    }
+    // The answer to a right password sets a cookie. Whoever comes from one of our forms without a cookie
+    // has a browser that blocks it.
+    let referer = visit.request.header("Referer").and_then(|url| Url::parse(url).ok());
+    let came_from_form = referer.is_some_and(|url| matches!(url.path(), "/login" | "/register"));
+    came_from_form.then_some(NO_COOKIES).or(is_led_here.then_some(LOGIN_REQUIRED))
+}
+
+fn page(visit: &mut Visit, notice: Option<&str>, shown: &Shown) -> Response {
+    let email = Field::new("email", "Email", "username").value(shown.email);
+    // No field is marked as wrong, because the page must not tell which one was.
+    let password = Field::new("password", "Password", "current-password")
+        .focus(shown.problem.is_some() || visit.member.is_some());
+    let remembered = time::exactly(visit.app.config.session_remembered);
     let content = html! {
-        @if next.is_some() && visit.id_hash.is_none() { p.flash { (NO_COOKIE) } }
-        (summary(problems))
+        @if let Some(text) = notice { p.flash.notice role="status" { (text) } }
+        @if let Some(text) = shown.problem { (alert("password", text)) }
         h1 { "Log in" }
         form method="post" action="/login" {
-            @if let Some(next) = next { input type="hidden" name="next" value=(next.as_str()); }
-            // No field is marked as wrong, because the page must not tell which one was.
-            (field("email", "Email", "username", email, &[]))
-            (field("password", "Password", "current-password", "", &[]))
+            (next_field(shown.next))
+            (email)
+            (password)
             p.check {
-                input type="checkbox" id="remember" name="remember" value="yes";
-                label for="remember" { "Remember me" }
+                input type="checkbox" id="remember" name="remember" value="yes" checked[shown.remember];
+                label for="remember" { "Keep me logged in for " (remembered) }
             }
             button type="submit" { "Log in" }
         }
-        @if visit.app.may_register() { p.aside { "No account yet? " a href="/register" { "Register" } "." } }
+        p.aside { a href="/password" { "Forgot your password?" } }
+        @if visit.app.may_register() && visit.member.is_none() {
+            p { "No account yet? " (link("/register", "Register", shown.next)) "." }
+        }
     };
-    layout::page(visit, &title("Log in", problems), &[content])
+    layout::page(visit, "/login", &title("Log in", shown.problem.is_some()), &[content])
+}
+
+/// The hidden field that carries the page that a visitor wanted to see.
+pub fn next_field(next: Option<&ReturnPath>) -> Markup {
+    html! { @if let Some(next) = next { input type="hidden" name="next" value=(next.as_str()); } }
+}
+
+/// A link to a form that carries the same.
+pub fn link(path: &str, text: &str, next: Option<&ReturnPath>) -> Markup {
+    html! { a href=(next::with_next(path, next)) rel="noreferrer" { (text) } }
 }

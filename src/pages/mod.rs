@@ -6,9 +6,12 @@ pub mod login;
 pub mod register;
 pub mod secret;
 
+pub mod password;
+
 pub mod error;
 pub mod form;
 pub mod layout;
+pub mod time;
 
 pub mod assets;
 pub mod probes;

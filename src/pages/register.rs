@@ -3,19 +3,31 @@
 use maud::html;
 use rouille::Response;
 
-use super::form::{field, new_password, new_password_fields, summary, title};
+use super::form::{self, Field, alert, new_password, new_password_fields, summary, title};
 use super::layout;
-use super::login::AFTER_LOGIN;
+use super::login::{self, AFTER_LOGIN, TypedEmail};
 use crate::accounts::authentication::Authentication;
 use crate::accounts::passwords::Password;
 use crate::accounts::users::{self, NewUser, Problem};
 use crate::error::Error;
 use crate::events::event;
-use crate::sessions::Flash;
+use crate::http::form::Form;
+use crate::http::next::{self, ReturnPath};
+use crate::sessions::{Flash, MESSAGE_LIFETIME};
 use crate::visit::Visit;
 
 const ALREADY_LOGGED_IN: &str = "You are already logged in.";
 const EMAIL_TAKEN: &str = "Email already registered. Log in instead.";
+
+/// What is wrong with a form.
+enum Refusal<'a> {
+    /// Nothing.
+    None,
+    /// Some of its fields.
+    Fields(&'a [Problem]),
+    /// This network has sent too many forms.
+    Throttled(String),
+}
 
 /// `GET /register`.
 pub fn show(visit: &mut Visit) -> Result<Response, Error> {
@@ -25,7 +37,8 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
     if !visit.app.may_register() {
         return Err(Error::RegistrationClosed);
     }
-    Ok(page(visit, NewUser::default(), &[]))
+    let next = next::in_query(visit.request, visit.app.config.public_url.as_ref());
+    Ok(page(visit, NewUser::default(), next.as_ref(), &Refusal::None))
 }
 
 /// `POST /register`.
@@ -40,44 +53,89 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
         last_name: form.field("last_name")?.trim(),
         email: form.field("email")?.trim(),
     };
-    let mut problems = typed.problems();
-    let (password, more) = new_password(visit, &form, typed.known())?;
-    problems.extend(more);
-    if !problems.is_empty() {
-        return Ok(page(visit, typed, &problems).with_status_code(422));
+    let next = next::in_form(&form, visit.app.config.public_url.as_ref());
+    match register(visit, &form, typed, next.as_ref()) {
+        Err(Error::Throttled(wait)) => {
+            let refusal = Refusal::Throttled(form::too_many_tries(wait));
+            Ok(form::throttled(page(visit, typed, next.as_ref(), &refusal), wait))
+        }
+        answered => answered,
     }
-    store(visit, typed, &password)
 }
 
-/// Stores the user and logs them in. If the email has an account already, redirects to the login page.
-fn store(visit: &mut Visit, typed: NewUser, password: &Password) -> Result<Response, Error> {
+/// Checks the form, stores the user and logs them in.
+fn register(
+    visit: &mut Visit,
+    form: &Form,
+    typed: NewUser,
+    next: Option<&ReturnPath>,
+) -> Result<Response, Error> {
+    let mut problems = typed.problems();
+    let (password, more) = new_password(visit, form, typed.known())?;
+    problems.extend(more);
+    if !problems.is_empty() {
+        let refused = page(visit, typed, next, &Refusal::Fields(&problems));
+        return Ok(refused.with_status_code(422));
+    }
     let Authentication { throttle, passwords, .. } = &visit.app.authentication;
     throttle.registration(visit.ip).inspect_err(|_| {
         event("registration-throttled", visit.ip, &[("email", typed.email)]);
     })?;
     throttle.accept_form(visit.ip);
-    let hash = passwords.hash(visit.ip, password)?;
+    let hash = passwords.hash(visit.ip, &password)?;
     let Some(user) = users::add(&visit.app.database, typed, &hash)? else {
-        return visit.redirect("/login", Flash::Alert(EMAIL_TAKEN.to_owned()));
+        return log_in_instead(visit, typed.email, &password, next);
     };
     event("registration", visit.ip, &[("email", typed.email)]);
     visit.log_in(user, &hash, false)?;
     let welcome = format!("Welcome, {}! Your account was created.", typed.first_name);
-    visit.redirect(AFTER_LOGIN, Flash::Notice(welcome))
+    let answer = login::redirect(next);
+    visit.flash(Flash::Notice(welcome))?;
+    Ok(answer)
 }
 
-fn page(visit: &mut Visit, typed: NewUser, problems: &[Problem]) -> Response {
+/// What becomes of a form with an email that has an account already. With this account's password it is a
+/// second click on the button, so it is a login.
+fn log_in_instead(
+    visit: &mut Visit,
+    email: &str,
+    password: &Password,
+    next: Option<&ReturnPath>,
+) -> Result<Response, Error> {
+    if let Some((user, hash)) = visit.app.authentication.authenticate(email, password, visit.ip)? {
+        return login::log_in(visit, user, &hash, false, next);
+    }
+    visit.keep(TypedEmail(email.to_owned()), MESSAGE_LIFETIME)?;
+    visit.redirect(&next::with_next("/login", next), Flash::Alert(EMAIL_TAKEN.to_owned()))
+}
+
+fn page(
+    visit: &mut Visit,
+    typed: NewUser,
+    next: Option<&ReturnPath>,
+    refusal: &Refusal,
+) -> Response {
+    let problems = if let Refusal::Fields(problems) = refusal { problems } else { &[][..] };
+    let [password, confirm] = new_password_fields(problems);
+    let fields = [
+        Field::new("first_name", "First name", "given-name").value(typed.first_name),
+        Field::new("last_name", "Last name", "family-name").value(typed.last_name),
+        Field::new("email", "Email", "email").value(typed.email),
+        password,
+        confirm,
+    ]
+    .map(|field| field.problems(problems));
     let content = html! {
-        (summary(problems))
+        (summary(&fields))
+        @if let Refusal::Throttled(text) = refusal { (alert("first_name", text)) }
         h1 { "Register" }
         form method="post" action="/register" {
-            (field("first_name", "First name", "given-name", typed.first_name, problems))
-            (field("last_name", "Last name", "family-name", typed.last_name, problems))
-            (field("email", "Email", "email", typed.email, problems))
-            @for field in new_password_fields(problems) { (field) }
+            (login::next_field(next))
+            @for field in &fields { (field) }
             button type="submit" { "Register" }
         }
-        p.aside { "You have an account? " a href="/login" { "Log in" } "." }
+        p.aside { "Already have an account? " (login::link("/login", "Log in", next)) "." }
     };
-    layout::page(visit, &title("Register", problems), &[content])
+    let is_wrong = !matches!(refusal, Refusal::None);
+    layout::page(visit, "/register", &title("Register", is_wrong), &[content])
 }

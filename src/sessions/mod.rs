@@ -9,27 +9,29 @@
 //! button "End", the next login in the same browser, a password change, the deletion of its user, or
 //! when it expires.
 
-mod flash;
+mod carried;
 mod flight;
 mod id;
 mod lists;
+mod session;
+mod strangers;
 mod table;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-pub use self::flash::Flash;
-use self::flash::Strangers;
+use self::carried::Carried;
+pub use self::carried::{Flash, MESSAGE_LIFETIME};
 use self::flight::{Flight, Flights};
 pub use self::id::{IdHash, SessionId};
 use self::lists::Lists;
 pub use self::lists::{List, SessionSummary};
+pub use self::session::{Login, Session, Which};
+use self::strangers::Strangers;
 use self::table::Table;
-pub use self::table::{Login, Session, Which};
 use crate::accounts::passwords::PasswordHash;
 use crate::accounts::users::User;
 use crate::config::Config;
@@ -41,6 +43,9 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// How long the map keeps an unused session and its messages. The table keeps the session for longer.
 const KEEP_UNUSED: Duration = Duration::from_mins(10);
+
+/// The same for a session that keeps something for a handler: nothing is kept for longer.
+const KEEP_CARRIED: Duration = Duration::from_hours(1);
 
 /// The map is split into shards with a lock each, so that requests seldom wait for a lock.
 const SHARDS: usize = 64;
@@ -63,7 +68,14 @@ struct Shard {
 struct Entry {
     session: Session,
     checked: Instant,
-    flashes: Vec<Flash>,
+    carried: Carried,
+}
+
+impl Entry {
+    fn is_worth_its_place(&self) -> bool {
+        let kept = if self.carried.keeps_nothing() { KEEP_UNUSED } else { KEEP_CARRIED };
+        self.checked.elapsed() < kept
+    }
 }
 
 impl Sessions {
@@ -116,8 +128,8 @@ impl Sessions {
         let Some(number) = inserted? else { return Ok(None) };
         // If the session was ended in the meantime, the map must not show it as live.
         if is_current {
-            let session = Session::new(number, login.remember, user);
-            shard.entries.insert(id_hash, Entry { session, checked, flashes: Vec::new() });
+            let session = Session::new(number, Duration::ZERO, login.remember, user);
+            shard.entries.insert(id_hash, Entry { session, checked, carried: Carried::default() });
         }
         Ok(Some(id))
     }
@@ -158,35 +170,12 @@ impl Sessions {
         self.lists.get(uid, || self.table.list(uid))
     }
 
-    /// Adds a message to a session, unless the same message waits there already. `false` if this process
-    /// does not have the session in memory.
-    pub fn flash(&self, id: &IdHash, flash: Flash) -> bool {
-        self.with_flashes(id, |waiting| {
-            if !waiting.contains(&flash) {
-                waiting.push(flash);
-            }
-        })
-        .is_some()
-    }
-
-    /// Takes the messages out of a session.
-    pub fn take_flashes(&self, id: &IdHash) -> Vec<Flash> {
-        self.with_flashes(id, std::mem::take).unwrap_or_default()
-    }
-
-    /// Begins a stranger's session that holds nothing but a message.
-    pub fn begin_stranger(&self, ip: IpAddr, flash: Flash) -> Result<SessionId, Error> {
-        let id = SessionId::random()?;
-        self.strangers.lock().begin(id.hash(), ip, flash);
-        Ok(id)
-    }
-
     /// Deletes expired sessions from the table and from memory. Returns the number of deleted rows.
     pub fn sweep(&self) -> Result<u64, Error> {
         self.strangers.lock().sweep();
         for shard in &self.shards {
             let entries = &mut shard.lock().entries;
-            entries.retain(|_, entry| entry.checked.elapsed() < KEEP_UNUSED);
+            entries.retain(|_, entry| entry.is_worth_its_place());
             let room = entries.len() * 2;
             entries.shrink_to(room);
         }
@@ -201,24 +190,16 @@ impl Sessions {
     ) -> Result<Option<Session>, Error> {
         let checked = Instant::now();
         // The id of a stranger's session is never in the table.
-        let is_stranger = self.strangers.lock().messages(id).is_some();
-        let answer = if is_stranger { Ok(None) } else { self.table.check(id) };
+        let answer = if self.is_stranger(id) { Ok(None) } else { self.table.check(id) };
         let mut shard = self.shard(id);
         let is_current = shard.flights.finish(id, flight);
         let found = answer?.filter(|_| is_current);
-        // Messages move to the new entry. If the session has ended, they are dropped with it.
-        let flashes = shard.entries.remove(id).map(|entry| entry.flashes).unwrap_or_default();
+        // What it carries moves to the new entry. If the session has ended, that is dropped with it.
+        let carried = shard.entries.remove(id).map(|entry| entry.carried).unwrap_or_default();
         if let Some(session) = found.clone() {
-            shard.entries.insert(*id, Entry { session, checked, flashes });
+            shard.entries.insert(*id, Entry { session, checked, carried });
         }
         Ok(found)
-    }
-
-    fn with_flashes<T>(&self, id: &IdHash, change: impl FnOnce(&mut Vec<Flash>) -> T) -> Option<T> {
-        if let Some(entry) = self.shard(id).entries.get_mut(id) {
-            return Some(change(&mut entry.flashes));
-        }
-        self.strangers.lock().messages(id).map(change)
     }
 
     fn shard(&self, id: &IdHash) -> MutexGuard<'_, Shard> {

@@ -1,6 +1,5 @@
 //! The queries on the sessions table. The database's clock decides, for all processes, what has expired.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use postgres::Row;
 
 use super::IdHash;
 use super::lists::SessionSummary;
+use super::session::{Login, Session, Which};
 use crate::accounts::passwords::PasswordHash;
 use crate::accounts::users::{SET_HASH, User};
 use crate::config::Config;
@@ -20,49 +20,6 @@ const MAX_LISTED: i64 = 500;
 
 /// The most rows that one statement of a sweep deletes.
 const BATCH: i64 = 500;
-
-/// What the table records about a login.
-#[derive(Clone, Copy)]
-pub struct Login<'a> {
-    /// Whether "remember me" was ticked.
-    pub remember: bool,
-    /// The browser's `User-Agent` header.
-    pub user_agent: &'a str,
-    /// The visitor's address.
-    pub ip: IpAddr,
-}
-
-/// A live login session. Only `sessions/` can make one, so a function that takes one as an argument
-/// need not check that its visitor is logged in.
-#[derive(Clone)]
-#[allow(clippy::manual_non_exhaustive, reason = "that would keep out other crates alone")]
-pub struct Session {
-    /// Its public number, by which its user can end it from another browser.
-    pub number: i64,
-    /// Whether "remember me" was ticked.
-    pub remembered: bool,
-    /// Who is logged in, at most a second out of date.
-    pub user: Arc<User>,
-    /// Private, so that other modules cannot make a session.
-    _proof: (),
-}
-
-impl Session {
-    pub(super) fn new(number: i64, remembered: bool, user: User) -> Session {
-        Session { number, remembered, user: Arc::new(user), _proof: () }
-    }
-}
-
-/// Which of a user's sessions to end.
-#[derive(Clone, Copy)]
-pub enum Which {
-    /// All sessions.
-    All,
-    /// The session with this number.
-    Only(i64),
-    /// All sessions but the one with this number.
-    AllBut(i64),
-}
 
 /// The sessions table, and the settings for how long sessions last, in seconds.
 pub(super) struct Table {
@@ -139,7 +96,8 @@ impl Table {
                   AND expires_at > now()
                   AND last_seen_at <= now() - $5 * INTERVAL '1 second'
             )
-            SELECT number, remembered, uid, first_name, last_name, email
+            SELECT number, remembered, uid, first_name, last_name, email,
+                EXTRACT(EPOCH FROM now() - sessions.created_at)::FLOAT8 AS age
             FROM sessions JOIN users USING (uid)
             WHERE id_hash = $1
               AND expires_at > now()";
@@ -149,7 +107,8 @@ impl Table {
             connection.query_opt(SQL, &[&session.as_bytes(), &idle, &lifetime, &remembered, &touch])
         })?;
         Ok(row.map(|row| {
-            Session::new(row.get("number"), row.get("remembered"), User::from_row(&row))
+            let age = Duration::try_from_secs_f64(row.get("age")).unwrap_or_default();
+            Session::new(row.get("number"), age, row.get("remembered"), User::from_row(&row))
         }))
     }
 

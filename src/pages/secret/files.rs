@@ -5,8 +5,9 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use rouille::{Response, ResponseBody};
 
 use crate::error::Error;
-use crate::files::{self, CHEAT_SHEET};
+use crate::files::{self, CHEAT_SHEET, Listed};
 use crate::http::headers;
+use crate::pages::time;
 use crate::sessions::Session;
 use crate::visit::Visit;
 
@@ -34,23 +35,30 @@ pub fn section(visit: &Visit) -> Markup {
                 log::warn!("{error}");
                 Vec::new()
             }),
-            None => vec![(CHEAT_SHEET.0.to_owned(), CHEAT_SHEET.1.len() as u64)],
+            None => vec![Listed {
+                name: CHEAT_SHEET.0.to_owned(),
+                bytes: CHEAT_SHEET.1.len() as u64,
+                modified: None,
+            }],
         };
         list(&files)
     });
     Markup::clone(&made)
 }
 
-fn list(files: &[(String, u64)]) -> Markup {
+fn list(files: &[Listed]) -> Markup {
     html! {
         section aria-labelledby="files" {
             h2 #files { "Files" }
             @if files.is_empty() { p { (NO_FILES) } }
             ul.files {
-                @for (name, bytes) in files {
+                @for Listed { name, bytes, modified } in files {
                     li {
                         a href={ "/download/" (utf8_percent_encode(name, NON_ALPHANUMERIC)) } { (name) }
-                        " " span.hint { (size(*bytes)) }
+                        span.hint {
+                            (size(*bytes))
+                            @if let Some(modified) = modified { ", " (time::day(*modified)) }
+                        }
                     }
                 }
             }
@@ -58,10 +66,10 @@ fn list(files: &[(String, u64)]) -> Markup {
     }
 }
 
-fn size(bytes: u64) -> Markup {
+fn size(bytes: u64) -> String {
     match bytes {
-        0..1_000 => html! { (bytes) " bytes" },
-        1_000..1_000_000 => html! { (bytes.div_ceil(1_000)) " kB" },
-        _ => html! { (bytes.div_ceil(1_000_000)) " MB" },
+        0..1_000 => time::count(bytes, "byte"),
+        1_000..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        _ => format!("{} MB", bytes.div_ceil(1_000_000)),
     }
 }

@@ -1,11 +1,10 @@
 //! `/secret`: the members' page. Each section has a file of its own.
 
-use maud::html;
+use maud::{Markup, html};
 use rouille::Response;
 
-use super::form::{summary, title};
+use super::form::title;
 use super::layout;
-use crate::accounts::users::Problem;
 use crate::error::Error;
 use crate::sessions::Session;
 use crate::visit::Visit;
@@ -14,19 +13,29 @@ pub mod files;
 pub mod password;
 pub mod sessions;
 
+/// The id of a section's heading, and the section.
+type Section = (&'static str, Markup);
+
 /// `GET /secret`.
 pub fn show(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
-    page(visit, session, &[])
+    page(visit, session, None)
 }
 
-/// The page, with the errors of one of its forms.
-fn page(visit: &mut Visit, session: &Session, problems: &[Problem]) -> Result<Response, Error> {
-    let content = [
-        summary(problems),
-        html! { h1 { "Hello, " (layout::name(&session.user.full_name())) "!" } },
-        files::section(visit),
-        password::section(session, problems),
-        sessions::section(visit, session)?,
+/// The page. `refused` is the section whose form was refused, with its errors, if there is one.
+fn page(visit: &mut Visit, session: &Session, refused: Option<Section>) -> Result<Response, Error> {
+    let is_wrong = refused.is_some();
+    let mut sections = vec![
+        ("files", files::section(visit)),
+        ("change-password", password::section(session, &[], None)),
+        ("sessions", sessions::section(visit, session)?),
     ];
-    Ok(layout::page(visit, &title("Secret", problems), &content))
+    if let Some((id, section)) = refused
+        && let Some(usual) = sections.iter_mut().find(|(known, _)| *known == id)
+    {
+        usual.1 = section;
+    }
+    let heading = html! { h1 { "Hello, " (layout::name(&session.user.full_name())) "!" } };
+    let content: Vec<_> = [heading].into_iter().chain(sections.into_iter().map(|s| s.1)).collect();
+    let name = visit.app.config.members_page.clone();
+    Ok(layout::page(visit, "/secret", &title(&name, is_wrong), &content))
 }

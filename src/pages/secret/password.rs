@@ -9,7 +9,8 @@ use crate::accounts::passwords::Password;
 use crate::accounts::users::Problem;
 use crate::error::Error;
 use crate::events::event;
-use crate::pages::form::{field, new_password, new_password_fields};
+use crate::http::form::Form;
+use crate::pages::form::{self, Field, alert, new_password, new_password_fields, summary};
 use crate::pages::login::AFTER_LOGIN;
 use crate::sessions::{Flash, Session};
 use crate::visit::Visit;
@@ -17,19 +18,33 @@ use crate::visit::Visit;
 const CHANGED: &str = "Your password was changed. Every other session was ended.";
 const WRONG: &str = "That is not your current password.";
 
+/// The id of the section's heading.
+const SECTION: &str = "change-password";
+
 /// `POST /password`.
 pub fn change(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
-    let Authentication { throttle, passwords, .. } = &visit.app.authentication;
     let form = visit.form()?;
+    match check_and_change(visit, session, &form) {
+        Err(Error::Throttled(wait)) => {
+            let section = section(session, &[], Some(&form::too_many_tries(wait)));
+            Ok(form::throttled(page(visit, session, Some((SECTION, section)))?, wait))
+        }
+        answered => answered,
+    }
+}
+
+fn check_and_change(visit: &mut Visit, session: &Session, form: &Form) -> Result<Response, Error> {
+    let Authentication { throttle, passwords, .. } = &visit.app.authentication;
     let current = Password::typed(form.field("current_password")?);
     // This counts as a login, so a thief of a session cannot guess the password here without limit.
     let found = visit.app.authentication.authenticate(&session.user.email, &current, visit.ip)?;
-    let (password, mut problems) = new_password(visit, &form, session.user.known())?;
+    let (password, mut problems) = new_password(visit, form, session.user.known())?;
     if found.is_none() {
         problems.insert(0, ("current_password", WRONG.to_owned()));
     }
     let Some((user, old)) = found.filter(|_| problems.is_empty()) else {
-        return Ok(page(visit, session, &problems)?.with_status_code(422));
+        let section = section(session, &problems, None);
+        return Ok(page(visit, session, Some((SECTION, section)))?.with_status_code(422));
     };
     throttle.accept_form(visit.ip);
     let new = passwords.hash(visit.ip, &password)?;
@@ -39,17 +54,21 @@ pub fn change(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
     visit.redirect(AFTER_LOGIN, Flash::Notice(CHANGED.to_owned()))
 }
 
-/// The section with the form.
-pub fn section(session: &Session, problems: &[Problem]) -> Markup {
+/// The section with the form, and what is wrong with its fields or with the form as a whole.
+pub fn section(session: &Session, problems: &[Problem], refusal: Option<&str>) -> Markup {
+    let current = Field::new("current_password", "Current password", "current-password");
+    let [password, confirm] = new_password_fields(problems);
+    let fields = [current.problems(problems), password, confirm];
     html! {
-        section aria-labelledby="change-password" {
-            h2 #change-password { "Password" }
+        section aria-labelledby=(SECTION) {
+            h2 id=(SECTION) { "Password" }
+            (summary(&fields))
+            @if let Some(text) = refusal { (alert("current_password", text)) }
             form method="post" action="/password" {
                 // Password managers read here whose password this is.
                 input type="email" name="username" value=(session.user.email)
                     autocomplete="username" hidden;
-                (field("current_password", "Current password", "current-password", "", problems))
-                @for field in new_password_fields(problems) { (field) }
+                @for field in &fields { (field) }
                 button type="submit" { "Change password" }
             }
         }

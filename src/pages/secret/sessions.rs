@@ -1,20 +1,19 @@
 //! The list of the member's sessions, and `POST /sessions/end`.
 
-use std::time::SystemTime;
-
 use maud::{Markup, html};
 use rouille::Response;
 
 use crate::error::Error;
 use crate::events::event;
 use crate::pages::login::AFTER_LOGIN;
-use crate::sessions::{Flash, Session, Which};
+use crate::pages::time;
+use crate::sessions::{Flash, Session, SessionSummary, Which};
 use crate::visit::Visit;
 
-const ENDED: &str = "The session was ended.";
-const OTHERS_ENDED: &str = "All other sessions were ended.";
-const NO_SUCH_SESSION: &str = "That session had ended already.";
-const UNKNOWN: &str = "One you do not know? End it, and change your password.";
+const ENDED: &str = "That browser was logged out.";
+const OTHERS_ENDED: &str = "All other browsers were logged out.";
+const NO_SUCH_SESSION: &str = "That browser was logged out already.";
+const UNKNOWN: &str = "Don't recognise one? Log it out and change your password.";
 
 /// `POST /sessions/end`.
 pub fn end(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
@@ -36,34 +35,40 @@ pub fn end(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
     visit.redirect(AFTER_LOGIN, flash)
 }
 
-/// The section with the list.
+/// The section with the list: this session, then the others by their last use.
 pub fn section(visit: &Visit, this: &Session) -> Result<Markup, Error> {
     let sessions = visit.app.sessions.list(this.user.uid)?;
+    let (own, others): (Vec<_>, Vec<_>) = sessions.iter().partition(|s| s.number == this.number);
     Ok(html! {
         section aria-labelledby="sessions" {
-            h2 #sessions { "Your sessions" }
+            h2 #sessions { "Where you are logged in" }
             ul.sessions {
-                @for session in sessions.iter() {
+                @for session in own { li { (description(session, true)) } }
+                @for session in &others {
                     li {
-                        div #{ "session-" (session.number) } {
-                            strong { (browser(&session.user_agent)) }
-                            " from " (session.ip)
-                            @if session.number == this.number { " " span.this { "this one" } }
-                            p.hint {
-                                "Began " (time(session.created_at))
-                                ", last seen " (time(session.last_seen_at))
-                            }
-                        }
-                        @if session.number != this.number { (end_button(session.number, "End")) }
+                        (description(session, false))
+                        (end_button(session.number, "Log out"))
                     }
                 }
             }
-            @if sessions.len() > 1 {
+            @if !others.is_empty() {
                 p.hint #session-others { (UNKNOWN) }
-                (end_button("others", "End all other sessions"))
+                (end_button("others", "Log out all others"))
             }
         }
     })
+}
+
+fn description(session: &SessionSummary, is_this: bool) -> Markup {
+    html! {
+        div #{ "session-" (session.number) } {
+            strong { (browser(&session.user_agent)) }
+            " from " (session.ip)
+            @if is_this { " " span.this { "this browser" } }
+            p.hint { "Last used " (time::ago(session.last_seen_at)) }
+            p.hint { "Logged in " (time::ago(session.created_at)) }
+        }
+    }
 }
 
 fn end_button(session: impl maud::Render, text: &str) -> Markup {
@@ -73,13 +78,6 @@ fn end_button(session: impl maud::Render, text: &str) -> Markup {
                 aria-describedby={ "session-" (session) } { (text) }
         }
     }
-}
-
-/// A time in UTC, to the minute.
-fn time(time: SystemTime) -> Markup {
-    let rfc3339 = humantime::format_rfc3339_seconds(time).to_string();
-    let (day, clock) = rfc3339.split_once('T').unwrap_or_default();
-    html! { time datetime=(rfc3339) { (day) " " (clock.get(..5).unwrap_or_default()) " UTC" } }
 }
 
 /// A readable name for the browser and system in a `User-Agent` header. The order matters, because

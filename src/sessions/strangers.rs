@@ -1,5 +1,4 @@
-//! Flash messages, and the sessions of strangers (visitors who are not logged in), which exist only to
-//! carry such messages. Both are in memory alone, because a restart then loses nothing but messages.
+//! The sessions of strangers (visitors who are not logged in), which exist only to carry something.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
@@ -10,10 +9,8 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 
 use super::IdHash;
+use super::carried::Carried;
 use crate::network::network;
-
-/// How long a stranger's session, with its message, is kept.
-const LIFETIME: Duration = Duration::from_mins(10);
 
 /// The most strangers' sessions at once; together they take a few megabytes. Anybody can create one,
 /// so a new one then replaces the oldest.
@@ -22,16 +19,7 @@ const MAX_STRANGERS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// The most strangers' sessions of one network. A flood from one network replaces only its own.
 const MAX_OF_ONE_NETWORK: usize = 500;
 
-/// A message that the visitor's next page shows once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Flash {
-    /// Something went well; shown in a `role="status"` box.
-    Notice(String),
-    /// Something needs attention; shown in a `role="alert"` box.
-    Alert(String),
-}
-
-/// The messages of visitors who are not logged in, by session.
+/// The sessions of visitors who are not logged in.
 pub(super) struct Strangers {
     /// From the newest session to the oldest: no access other than the insertion changes this order.
     sessions: LruCache<IdHash, Stranger>,
@@ -41,8 +29,8 @@ pub(super) struct Strangers {
 
 struct Stranger {
     network: IpAddr,
-    begun: Instant,
-    messages: Vec<Flash>,
+    until: Instant,
+    carried: Carried,
 }
 
 impl Strangers {
@@ -50,8 +38,8 @@ impl Strangers {
         Strangers { sessions: LruCache::new(MAX_STRANGERS), networks: HashMap::new() }
     }
 
-    /// Begins a session with a message in it.
-    pub(super) fn begin(&mut self, session: IdHash, ip: IpAddr, flash: Flash) {
+    /// Begins a session that lasts for that time.
+    pub fn begin(&mut self, session: IdHash, ip: IpAddr, carried: Carried, lasts: Duration) {
         let network = network(ip);
         let of_network = self.networks.get(&network);
         let oldest = match of_network.filter(|all| all.len() >= MAX_OF_ONE_NETWORK) {
@@ -64,32 +52,33 @@ impl Strangers {
         if let Some(oldest) = oldest {
             self.end(&oldest);
         }
-        let stranger = Stranger { network, begun: Instant::now(), messages: vec![flash] };
+        let stranger = Stranger { network, until: Instant::now() + lasts, carried };
         self.sessions.put(session, stranger);
         self.networks.entry(network).or_default().push_back(session);
     }
 
-    /// The messages that wait in a session. `None` if it has expired or does not exist.
-    pub(super) fn messages(&mut self, session: &IdHash) -> Option<&mut Vec<Flash>> {
+    /// What a session carries. `None` if it has expired or does not exist.
+    pub fn carried(&mut self, session: &IdHash) -> Option<&mut Carried> {
         let stranger = self.sessions.peek_mut(session)?;
-        (stranger.begun.elapsed() < LIFETIME).then_some(&mut stranger.messages)
+        (Instant::now() < stranger.until).then_some(&mut stranger.carried)
     }
 
-    pub(super) fn end(&mut self, session: &IdHash) {
-        let Some(Stranger { network, .. }) = self.sessions.pop(session) else { return };
+    /// Ends a session, and returns what it carried.
+    pub fn end(&mut self, session: &IdHash) -> Option<Carried> {
+        let Stranger { network, carried, .. } = self.sessions.pop(session)?;
         if let Entry::Occupied(mut of_network) = self.networks.entry(network) {
             of_network.get_mut().retain(|other| other != session);
             if of_network.get().is_empty() {
                 of_network.remove();
             }
         }
+        Some(carried)
     }
 
-    pub(super) fn sweep(&mut self) {
-        while let Some((session, stranger)) = self.sessions.peek_lru()
-            && stranger.begun.elapsed() >= LIFETIME
-        {
-            let session = *session;
+    pub fn sweep(&mut self) {
+        let now = Instant::now();
+        let expired = self.sessions.iter().filter(|(_, stranger)| stranger.until <= now);
+        for session in expired.map(|(session, _)| *session).collect::<Vec<_>>() {
             self.end(&session);
         }
     }

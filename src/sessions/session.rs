@@ -1,0 +1,61 @@
+//! What is known of a login session.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::accounts::users::User;
+
+/// A login of less than this age is recent (OWASP ASVS 5.0, 7.5.1 and 7.5.2).
+const RECENT: Duration = Duration::from_mins(10);
+
+/// What the table records about a login.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    /// Whether "remember me" was ticked.
+    pub remember: bool,
+    /// The browser's `User-Agent` header.
+    pub user_agent: &'a str,
+    /// The visitor's address.
+    pub ip: IpAddr,
+}
+
+/// A live login session. Only `sessions/` can make one, so a function that takes one as an argument
+/// need not check that its visitor is logged in.
+#[derive(Clone)]
+pub struct Session {
+    /// Its public number, by which its user can end it from another browser.
+    pub number: i64,
+    /// Whether "remember me" was ticked.
+    pub remembered: bool,
+    /// Who is logged in, at most a second out of date.
+    pub user: Arc<User>,
+    /// When its user logged in, by this machine's clock. Private, so that only `sessions/` can make a
+    /// session.
+    began: SystemTime,
+}
+
+impl Session {
+    pub(super) fn new(number: i64, age: Duration, remembered: bool, user: User) -> Session {
+        let began = SystemTime::now() - age;
+        Session { number, remembered, user: Arc::new(user), began }
+    }
+
+    /// Whether the login was less than 10 minutes ago, so that its user need not log in again before a
+    /// change that a thief of the session must not make.
+    pub fn is_recent(&self) -> bool {
+        // An error means that the clock was set back: then the login cannot be old.
+        self.began.elapsed().unwrap_or_default() < RECENT
+    }
+}
+
+/// Which of a user's sessions to end.
+#[derive(Clone, Copy)]
+pub enum Which {
+    /// All sessions.
+    All,
+    /// The session with this number.
+    Only(i64),
+    /// All sessions but the one with this number.
+    AllBut(i64),
+}
