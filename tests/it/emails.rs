@@ -30,8 +30,8 @@ fn capitals_make_no_second_account_in_a_cluster_of_any_locale() {
             ("first_name", "Eva"),
             ("last_name", "Lovelace"),
             ("email", "éva@EXAMPLE.org"),
-            ("password", PASSWORD),
-            ("confirm", PASSWORD),
+            ("password", "kestrel 55 obelisk mango"),
+            ("confirm", "kestrel 55 obelisk mango"),
         ];
         assert_eq!(Browser::new(&app).post("/register", &fields).location(), "/login");
         assert_eq!(log_in(&mut Browser::new(&app), "Éva@example.org", PASSWORD).status, 303);

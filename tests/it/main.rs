@@ -18,6 +18,7 @@ mod files;
 mod forms;
 mod guide;
 mod house;
+mod journeys;
 mod listener;
 mod log;
 mod makefile;

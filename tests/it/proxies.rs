@@ -219,8 +219,9 @@ fn paths_of_doorward() -> BTreeSet<String> {
         paths.len() > 10 && paths.contains("/login"),
         "the route table is elsewhere: {paths:?}"
     );
-    // The wiki has a front page of its own, and these two are for machines.
-    let is_for_visitors = |path: &String| !["/", "/auth", "/healthz"].contains(&path.as_str());
+    // The wiki has a front page, an icon and rules for robots of its own, and two are for machines.
+    let others = ["/", "/auth", "/healthz", "/robots.txt", "/favicon.ico"];
+    let is_for_visitors = |path: &String| !others.contains(&path.as_str());
     paths.into_iter().filter(is_for_visitors).collect()
 }
 
@@ -235,7 +236,7 @@ fn both_doors_know_every_path_of_doorward() {
     let location = conf.lines().find_map(|line| line.trim().strip_prefix("location ~ ^/(("));
     let (whole, beginnings) = location.unwrap().split_once(")$|").unwrap();
     let beginnings = beginnings.strip_suffix(") {").unwrap().split('|');
-    let paths = whole.split('|').map(|path| format!("/{path}"));
+    let paths = whole.split('|').map(|path| format!("/{}", path.replace("\\.", ".")));
     let paths = paths.chain(beginnings.map(|beginning| format!("/{beginning}*")));
     assert_eq!(
         paths.collect::<BTreeSet<_>>(),

@@ -9,7 +9,8 @@ use crate::support::until;
 
 fn remember(browser: &mut Browser, email: &str) {
     let form = browser.get("/login").form("/login");
-    let typed = [("Email", email), ("Password", PASSWORD), ("Remember me", "yes")];
+    let typed =
+        [("Email", email), ("Password", PASSWORD), ("Keep me logged in for 30 days", "yes")];
     assert_eq!(browser.submit(form, &typed).status, 303);
 }
 
@@ -239,12 +240,12 @@ fn asvs_7_5_2_users_see_their_sessions_and_end_them() {
     let ends = page.attributes(".sessions button[name=session]", "value");
     assert_eq!(ends.len(), 3, "one for each other session");
     let done = ada.post("/sessions/end", &[("session", &ends[0])]);
-    assert_eq!(ada.follow(done).texts("[role=status]"), ["The session was ended."]);
+    assert_eq!(ada.follow(done).texts("[role=status]"), ["That browser was logged out."]);
     assert_eq!(others.iter_mut().filter_map(|other| is_in(other).then_some(())).count(), 2);
     let again = ada.post("/sessions/end", &[("session", &ends[0])]);
-    assert_eq!(ada.follow(again).texts("[role=alert]"), ["That session had ended already."]);
+    assert_eq!(ada.follow(again).texts("[role=alert]"), ["That browser was logged out already."]);
 
-    let form = ada.get("/secret").form_with("/sessions/end", "End all other sessions");
+    let form = ada.get("/secret").form_with("/sessions/end", "Log out all others");
     ada.submit(form, &[]);
     assert!(others.iter_mut().all(|other| !is_in(other)));
     assert_eq!(ada.get("/secret").texts(".sessions > li").len(), 1);
@@ -261,7 +262,7 @@ fn asvs_8_2_2_nobody_ends_another_users_session() {
     let own = "SELECT number FROM sessions JOIN users USING (uid) WHERE first_name = 'Ada'";
     let number = site.count(own).to_string();
     let done = eve.post("/sessions/end", &[("session", &number)]);
-    assert_eq!(eve.follow(done).texts("[role=alert]"), ["That session had ended already."]);
+    assert_eq!(eve.follow(done).texts("[role=alert]"), ["That browser was logged out already."]);
     eve.post("/sessions/end", &[("session", "others")]);
     sleep(Duration::from_millis(1_050));
     assert!(is_in(&mut ada) && is_in(&mut eve));

@@ -55,7 +55,7 @@ fn list(files: &[Listed]) -> Markup {
                 @for Listed { name, bytes, modified } in files {
                     li {
                         a href={ "/download/" (utf8_percent_encode(name, NON_ALPHANUMERIC)) } { (name) }
-                        span.hint {
+                        " " span.hint {
                             (size(*bytes))
                             @if let Some(modified) = modified { ", " (time::day(*modified)) }
                         }
