@@ -174,6 +174,14 @@ impl Window {
         });
     }
 
+    /// Presses a button twice, as if unsure about the first time.
+    pub fn press_twice(&self, css: &str, words: &str, pause: Duration) {
+        let point = self.point(css, words);
+        self.tab.click_point(point).unwrap();
+        sleep(pause);
+        self.tab.click_point(point).unwrap();
+    }
+
     /// Presses a link that saves a file, and waits for it.
     pub fn download(&self, words: &str, file: &Path) -> String {
         self.tab.click_point(self.point("a, button", words)).unwrap();
@@ -266,12 +274,16 @@ impl Window {
 
     pub fn set_dark(&self, dark: bool) {
         let value = if dark { "dark" } else { "light" };
-        let features = json!({ "features": [
-            { "name": "prefers-color-scheme", "value": value },
-            { "name": "prefers-reduced-motion", "value": "reduce" },
-        ] });
-        let features = from_value::<Emulation::SetEmulatedMedia>(features).unwrap();
-        self.tab.call_method(features).unwrap();
+        self.emulate("", &[("prefers-color-scheme", value), ("prefers-reduced-motion", "reduce")]);
+    }
+
+    /// A medium, such as `print`, and its features; an empty text is the screen.
+    pub fn emulate(&self, medium: &str, features: &[(&str, &str)]) {
+        let named = |(name, value): &(&str, &str)| json!({ "name": name, "value": value });
+        let features: Vec<_> = features.iter().map(named).collect();
+        let media = json!({ "media": medium, "features": features });
+        let media = from_value::<Emulation::SetEmulatedMedia>(media).unwrap();
+        self.tab.call_method(media).unwrap();
     }
 
     /// A picture of what is in sight, as PNG.

@@ -138,6 +138,7 @@ fn strangers(server: &Server, window: &Window) {
         ("register", "/register"),
         ("login", "/login"),
         ("login-required", "/secret"),
+        ("forgot", "/password"),
         ("404", "/nothing"),
         ("405", "/logout"),
     ] {
@@ -188,7 +189,7 @@ fn member(server: &Server, window: &Window) {
     }
     window.open(&server.at("/secret"));
     look(server, window, "secret-30-sessions");
-    window.press("End all other sessions");
+    window.press("Log out all others");
     window.press("Log out");
     look(server, window, "logged-out");
 }
