@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use postgres::Client;
-use postgres::error::SqlState;
 use refinery::Target;
 
 use self::embedded::migrations;
@@ -19,32 +18,18 @@ mod embedded {
     refinery::embed_migrations!("sql");
 }
 
-/// Why a try failed. Some causes are conflicts with another start, after which a new try can succeed.
+/// Why a try failed.
 type Cause = Box<dyn StdError + Send + Sync>;
 
 /// The migration that adds the column for folded emails. The next one requires them.
 const EMAIL_FOLDED: i32 = 3;
 
-/// The most accounts that one statement changes.
-const BATCH: usize = 10_000;
-
-/// The most tries of a start that conflicts with another one.
+/// The most tries. Another start, or a server of an older version, may change the same tables at the same
+/// time, so that one of them fails and can succeed a moment later.
 const TRIES: u32 = 10;
 
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// The errors that occur if another start, or a server of an older version, uses the same tables at the
-/// same time.
-const CONFLICTS: [SqlState; 7] = [
-    SqlState::UNIQUE_VIOLATION,
-    SqlState::NOT_NULL_VIOLATION,
-    SqlState::DUPLICATE_TABLE,
-    SqlState::DUPLICATE_COLUMN,
-    SqlState::DUPLICATE_OBJECT,
-    SqlState::T_R_DEADLOCK_DETECTED,
-    SqlState::LOCK_NOT_AVAILABLE,
-];
 
 /// Runs the migrations that this database does not have yet.
 ///
@@ -56,12 +41,12 @@ pub fn run(client: &mut Client) -> Result<(), StartError> {
     loop {
         match migrate(client) {
             Ok(()) => return Ok(()),
-            Err(cause) if tries < TRIES && is_conflict(&*cause) => thread::sleep(PAUSE),
-            Err(cause) => {
-                return Err(final_error(cause));
+            Err(cause) if tries < TRIES && database_error(&*cause).is_some() => {
+                tries += 1;
+                thread::sleep(PAUSE);
             }
+            Err(cause) => return Err(final_error(cause)),
         }
-        tries += 1;
     }
 }
 
@@ -92,22 +77,19 @@ fn fold_emails(client: &mut Client) -> Result<(), Cause> {
         WHERE users.uid = folded.uid";
     let mut transaction = client.transaction()?;
     transaction.batch_execute("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE")?;
-    let rows = transaction.query("SELECT uid, email FROM users ORDER BY uid", &[])?;
-    let accounts: Vec<(i64, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let mut owners = HashMap::new();
-    for (uid, typed) in &accounts {
-        if let Some((other, same)) = owners.insert(email::fold(typed), (uid, typed)) {
+    for row in transaction.query("SELECT uid, email FROM users ORDER BY uid", &[])? {
+        let (uid, typed): (i64, String) = (row.get("uid"), row.get("email"));
+        if let Some((other, same)) = owners.insert(email::fold(&typed), (uid, typed.clone())) {
             return Err(StartError::Setting("users", format!(
                 "{same} (uid {other}) and {typed} (uid {uid}) have become one email: delete one in psql with \
                  DELETE FROM users WHERE uid = {uid}, or change its email, and start again"
             )).into());
         }
     }
-    for batch in accounts.chunks(BATCH) {
-        let (uids, emails): (Vec<i64>, Vec<String>) =
-            batch.iter().map(|(uid, typed)| (*uid, email::fold(typed))).unzip();
-        transaction.execute(SET, &[&uids, &emails])?;
-    }
+    let (uids, emails): (Vec<i64>, Vec<String>) =
+        owners.into_iter().map(|(folded, (uid, _))| (uid, folded)).unzip();
+    transaction.execute(SET, &[&uids, &emails])?;
     Ok(transaction.commit()?)
 }
 
@@ -121,11 +103,6 @@ fn final_error(cause: Cause) -> StartError {
             StartError::Setting("DATABASE_URL", format!("its tables: {}", one_line(&*cause)))
         }
     }
-}
-
-fn is_conflict(cause: &(dyn StdError + 'static)) -> bool {
-    let code = database_error(cause).and_then(postgres::Error::code);
-    code.is_some_and(|code| CONFLICTS.contains(code))
 }
 
 /// The database client's error among the causes, if there is one.
