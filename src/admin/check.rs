@@ -13,7 +13,7 @@ use super::CommandError;
 use super::users::print;
 use crate::accounts::passwords::Password;
 use crate::config::Config;
-use crate::database::{self, Target, Verify, migrations};
+use crate::database::{self, Target, migrations};
 use crate::environment;
 use crate::error::Error;
 use crate::files;
@@ -136,14 +136,12 @@ fn may_make_tables(client: &mut Client) -> Result<bool, Error> {
 }
 
 fn tls(target: &Target) -> Fact {
-    let verified = "the server's certificate is verified";
-    match target.verify {
-        _ if target.is_local() => Ok("not needed, the database is on this machine".to_owned()),
-        Verify::AuthorityAndName => Ok(verified.to_owned()),
-        Verify::Authority => Ok(format!("{verified}, not its name")),
-        Verify::Nothing => {
-            Err("anybody on the way can read or answer: add sslmode=require to DATABASE_URL".into())
-        }
+    if target.is_tls() {
+        Ok("the server's certificate and name are verified".to_owned())
+    } else if target.is_local() {
+        Ok("not needed, the database is on this machine".to_owned())
+    } else {
+        Err("anybody on the way can read or change the data: remove sslmode=disable".to_owned())
     }
 }
 

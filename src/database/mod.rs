@@ -6,33 +6,24 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postgres::types::ToSql;
 use postgres::{Client, Row, Statement, Transaction};
-use r2d2::{CustomizeConnection, Pool, PooledConnection};
-use r2d2_postgres::PostgresConnectionManager;
-use tokio_postgres_rustls::MakeRustlsConnect;
+use r2d2::{ManageConnection, NopErrorHandler, Pool};
 
 use self::outage::Outage;
-pub use self::tls::Verify;
-pub use self::url::{Target, is_this_machine};
+pub use self::target::{Target, is_this_machine};
 use crate::error::{Error, StartError, one_line};
 use crate::line::{Line, Timeouts};
 
 pub(crate) mod migrations;
 mod outage;
-mod tls;
-mod url;
-
-type Manager = PostgresConnectionManager<MakeRustlsConnect>;
+mod target;
 
 /// The values for `$1`, `$2` and so on in a query.
 pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
-
-/// The prepared statements of one connection, by their SQL.
-type Prepared = HashMap<&'static str, Statement>;
 
 /// The size of the pool. Few connections are enough: a query takes less than a millisecond, and no
 /// connection is held while a password is hashed.
@@ -61,11 +52,21 @@ thread_local! {
 pub struct Database {
     pool: Pool<Manager>,
     line: Line<()>,
-    outage: Outage,
+    outage: Arc<Outage>,
 }
 
-/// A connection from the pool, which gets it back when this is dropped.
-pub struct Connection(PooledConnection<Manager>);
+/// A connection of the pool.
+pub struct Connection {
+    client: Client,
+    /// The statements that are prepared on this connection, by their SQL.
+    prepared: HashMap<&'static str, Statement>,
+}
+
+/// Makes and tests the connections of the pool.
+struct Manager {
+    target: Target,
+    outage: Arc<Outage>,
+}
 
 impl Database {
     /// Connects, and brings the schema up to date.
@@ -76,15 +77,13 @@ impl Database {
     pub fn connect(url: &str) -> Result<Database, StartError> {
         let target = Target::parse(url)?;
         migrations::run(&mut target.connect()?)?;
-        let outage = Outage::new(target.place());
+        let outage = Arc::new(Outage::new(target.place()));
         let pool = Pool::builder()
             .max_size(MAX_CONNECTIONS)
             .min_idle(Some(1))
             .connection_timeout(PATIENCE)
-            .connection_customizer(Box::new(Deadlines))
-            .error_handler(Box::new(outage.clone()))
-            .event_handler(Box::new(outage.clone()))
-            .build_unchecked(Manager::new(target.config, target.tls));
+            .error_handler(Box::new(NopErrorHandler))
+            .build_unchecked(Manager { target, outage: Arc::clone(&outage) });
         Ok(Database { pool, line: Line::new("query", MAX_CONNECTIONS as usize)?, outage })
     }
 
@@ -109,13 +108,18 @@ impl Database {
             self.line.run((), timeouts, move || {
                 // The pool tests a connection before it returns it, so no request fails after PostgreSQL
                 // was restarted.
-                let connection = pool.get().map_err(|error| Error::Database(one_line(&error)))?;
-                work(&mut Connection(connection)).map_err(Error::from)
+                let mut connection =
+                    pool.get().map_err(|error| Error::Database(one_line(&error)))?;
+                work(&mut connection).map_err(Error::from)
             })
         });
-        // A request that had little time left proves nothing.
-        if matches!(outcome, Err(Error::Busy(_))) && limit == MAX_TIME {
-            self.outage.begin(Some("statements are not answered in time".to_owned()));
+        match &outcome {
+            Ok(Err(Error::Database(cause))) => self.outage.begin(cause),
+            // A request that had little time left proves nothing.
+            Err(Error::Busy(_)) if limit == MAX_TIME => {
+                self.outage.begin("statements are not answered in time");
+            }
+            _ => {}
         }
         outcome?
     }
@@ -148,7 +152,7 @@ impl Connection {
         params: Params,
     ) -> Result<Vec<Row>, postgres::Error> {
         let statement = self.prepare(sql)?;
-        self.0.query(&statement, params)
+        self.client.query(&statement, params)
     }
 
     /// The first row of a query. `None` if it has no rows.
@@ -163,34 +167,45 @@ impl Connection {
     /// Runs a statement, and returns the number of rows that it changed.
     pub fn execute(&mut self, sql: &'static str, params: Params) -> Result<u64, postgres::Error> {
         let statement = self.prepare(sql)?;
-        self.0.execute(&statement, params)
+        self.client.execute(&statement, params)
     }
 
     /// Begins a transaction.
     pub fn transaction(&mut self) -> Result<Transaction<'_>, postgres::Error> {
-        self.0.transaction()
+        self.client.transaction()
     }
 
     /// The prepared statement for `sql`; prepares it if this connection has not yet.
     fn prepare(&mut self, sql: &'static str) -> Result<Statement, postgres::Error> {
-        // The map is taken out and put back, because the map and `prepare` both borrow the connection.
-        let mut known: Prepared =
-            PooledConnection::extensions_mut(&mut self.0).remove().unwrap_or_default();
-        let statement = match known.entry(sql) {
-            Entry::Occupied(known) => Ok(known.get().clone()),
-            Entry::Vacant(new) => self.0.prepare(sql).map(|made| new.insert(made).clone()),
-        };
-        PooledConnection::extensions_mut(&mut self.0).insert(known);
-        statement
+        if let Some(known) = self.prepared.get(sql) {
+            return Ok(known.clone());
+        }
+        let statement = self.client.prepare(sql)?;
+        self.prepared.insert(sql, statement.clone());
+        Ok(statement)
     }
 }
 
-/// Sets [`DEADLINES`] on each new connection.
-#[derive(Debug)]
-struct Deadlines;
+impl ManageConnection for Manager {
+    type Connection = Connection;
+    type Error = postgres::Error;
 
-impl CustomizeConnection<Client, postgres::Error> for Deadlines {
-    fn on_acquire(&self, client: &mut Client) -> Result<(), postgres::Error> {
-        client.batch_execute(DEADLINES)
+    fn connect(&self) -> Result<Connection, postgres::Error> {
+        let mut client =
+            self.target.open().inspect_err(|error| self.outage.begin(&one_line(error)))?;
+        client.batch_execute(DEADLINES)?;
+        self.outage.end();
+        Ok(Connection { client, prepared: HashMap::new() })
+    }
+
+    /// Tests a connection before a request gets it.
+    fn is_valid(&self, connection: &mut Connection) -> Result<(), postgres::Error> {
+        connection.client.simple_query("")?;
+        self.outage.end();
+        Ok(())
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        connection.client.is_closed()
     }
 }

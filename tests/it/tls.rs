@@ -2,13 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use doorward::database::Target;
-use doorward::{App, Config, StartError};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use postgres::config::SslMode;
 use postgres::{Client, NoTls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
@@ -50,7 +47,7 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
         assert!(!url.is_empty(), "sql/cluster says why");
         let admin = format!("{}&port={port}", url.trim_end());
-        let folder = std::env::temp_dir().join(format!("doorward tls ü&=' {name} {port}"));
+        let folder = std::env::temp_dir().join(format!("doorward tls ü {name} {port}"));
         fs::create_dir_all(&folder).unwrap();
         let server = Server { child, admin, port, folder };
         server.put("pg_hba.conf", "local all all trust\nhost all all 127.0.0.1/32 trust");
@@ -92,46 +89,46 @@ impl Server {
         path.to_str().unwrap().to_owned()
     }
 
+    /// Lets users in only with TLS.
+    fn insist_on_tls(&self) {
+        self.put("pg_hba.conf", "local all all trust\nhostssl all all 127.0.0.1/32 trust");
+        self.set("log_connections", "on"); // which reads the file again
+    }
+
     /// How to reach it at 127.0.0.1 under that name: as a URL, and as keys and values.
-    fn urls(&self, host: &str, settings: &[(&str, &str)]) -> [String; 2] {
+    fn urls(&self, host: &str, sslmode: &str) -> [String; 2] {
         let port = self.port;
-        let url = format!("postgresql://doorward@{host}:{port}/doorward?hostaddr=127.0.0.1");
-        let words =
+        let mut url = format!("postgresql://doorward@{host}:{port}/doorward?hostaddr=127.0.0.1");
+        let mut words =
             format!("user=doorward host = {host} hostaddr=127.0.0.1 port={port} dbname='doorward'");
-        let encode = |value| utf8_percent_encode(value, NON_ALPHANUMERIC);
-        let url =
-            settings.iter().fold(url, |url, (key, value)| format!("{url}&{key}={}", encode(value)));
-        let quote = |value: &str| value.replace('\'', "\\'");
-        let words = settings
-            .iter()
-            .fold(words, |words, (key, value)| format!("{words} {key} = '{}'", quote(value)));
+        if !sslmode.is_empty() {
+            url += &format!("&sslmode={sslmode}");
+            words += &format!(" sslmode={sslmode}");
+        }
         [url, words]
     }
 
-    /// Whether the application starts, with a connection of TLS or without; else the cause.
-    fn try_both(&self, host: &str, settings: &[(&str, &str)]) -> Result<bool, String> {
-        let [first, second] = self.urls(host, settings).map(|url| self.connect(&url));
+    /// Whether a command reaches the database if it trusts the certificates in that file; else the cause.
+    fn try_both(&self, host: &str, sslmode: &str, trusted: &str) -> Result<(), String> {
+        let [first, second] = self.urls(host, sslmode).map(|url| connect(&url, trusted));
         // An expired certificate is refused with the time, which goes on between the two.
-        let timeless = |outcome: &Result<bool, String>| {
+        let timeless = |outcome: &Result<(), String>| {
             outcome.clone().map_err(|line| line.replace(|c: char| c.is_ascii_digit(), ""))
         };
         assert_eq!(timeless(&first), timeless(&second), "both forms mean the same");
         first
     }
+}
 
-    fn connect(&self, url: &str) -> Result<bool, String> {
-        const SQL: &str = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
-            WHERE application_name = 'doorward' ORDER BY backend_start DESC LIMIT 1";
-        let app = App::new(Config::new(url)).map_err(|error| {
-            assert!(matches!(error, StartError::Setting(..) | StartError::Database(_)), "{error}");
-            let line = error.to_string();
-            assert!(line.contains("DATABASE_URL: ") && !line.contains('\n'), "{line}");
-            line
-        })?;
-        app.handle(&rouille::Request::fake_http("GET", "/healthz", vec![], vec![]));
-        let encrypted = self.sql().query_one(SQL, &[]).unwrap().get(0);
-        Ok(encrypted)
+fn connect(url: &str, trusted: &str) -> Result<(), String> {
+    let settings = [("DATABASE_URL", url), ("SSL_CERT_FILE", trusted)];
+    let done = run(&settings, &["user", "list"], "");
+    if done.status == 0 {
+        return Ok(());
     }
+    let is_one_line = done.err.lines().count() == 1;
+    assert!(is_one_line && done.err.starts_with("doorward: DATABASE_URL: "), "{done:?}");
+    Err(done.err)
 }
 
 impl Drop for Server {
@@ -162,87 +159,59 @@ impl Authority {
 }
 
 #[test]
-fn asvs_12_3_2_a_wrong_certificate_and_a_wrong_name_are_refused_as_sslmode_says() {
+fn asvs_12_3_2_another_machines_certificate_and_name_are_verified_whatever_sslmode_but_disable_says()
+ {
     let server = Server::start("names");
     let ours = Authority::new("Ours");
-    server.show(&ours.sign("localhost", 4000));
-    let root = server.file("our root.pem", &ours.certificate);
-    let other = server.file("other.pem", &Authority::new("Other").certificate);
-    let impostor = server.file("impostor.pem", &Authority::new("Ours").certificate);
-    let none = server.file("none.pem", "nothing");
-    let (root, other, none) = (Some(&*root), Some(&*other), Some(&*none));
-    let impostor = Some(&*impostor);
-    for (host, sslmode, sslrootcert, wanted) in [
-        ("localhost", "", None, Ok(true)),
-        ("localhost", "disable", None, Ok(false)),
-        ("localhost", "allow", None, Ok(true)),
-        ("localhost", "prefer", other, Ok(true)),
-        ("localhost", "require", root, Ok(true)),
-        ("localhost", "verify-full", root, Ok(true)),
-        ("localhost", "", root, Ok(true)),
-        ("127.0.0.1", "verify-ca", root, Ok(true)),
-        ("127.0.0.1", "require", root, Err("certificate not valid for name \"127.0.0.1\"")),
-        ("127.0.0.1", "verify-full", root, Err("connect by a name in the certificate")),
-        ("127.0.0.1", "", root, Err("certificate not valid for name")),
-        ("localhost", "require", other, Err("UnknownIssuer; write sslrootcert=PATH")),
-        ("localhost", "require", impostor, Err("BadSignature; write sslrootcert=PATH")),
-        ("localhost", "verify-ca", impostor, Err("BadSignature")),
-        ("localhost", "verify-full", other, Err("UnknownIssuer")),
-        ("localhost", "verify-ca", other, Err("UnknownIssuer")),
-        ("localhost", "", other, Err("UnknownIssuer")),
-        ("localhost", "verify-ca", None, Err("sslmode=verify-ca needs certificates of your own")),
-        ("localhost", "prefer", Some("system"), Err("sslmode=prefer needs certificates")),
-        ("localhost", "strict", None, Err("sslmode=strict is none of disable, allow, ")),
-        ("localhost", "require", Some("/no where"), Err("sslrootcert=/no where: ")),
-        ("localhost", "require", none, Err("there is no certificate in it")),
+    server.show(&ours.sign("database.example", 4000));
+    server.insist_on_tls();
+    let root = &*server.file("our root.pem", &ours.certificate);
+    let other = &*server.file("other.pem", &Authority::new("Other").certificate);
+    let impostor = &*server.file("impostor.pem", &Authority::new("Ours").certificate);
+    let none = &*server.file("none.pem", "nothing");
+    let unknown = "UnknownIssuer; write the file of its authority's certificate into SSL_CERT_FILE";
+    for (host, sslmode, trusted, wanted) in [
+        ("database.example", "", root, Ok(())),
+        ("database.example", "prefer", root, Ok(())),
+        ("database.example", "require", root, Ok(())),
+        ("database.example", "verify-ca", root, Ok(())),
+        ("database.example", "verify-full", root, Ok(())),
+        ("database.example", "disable", root, Err("no encryption")),
+        ("localhost", "", root, Err("no encryption")),
+        ("localhost", "require", root, Err("certificate not valid for name \"localhost\"")),
+        ("localhost", "verify-full", root, Err("connect by a name in the certificate")),
+        ("127.0.0.1", "verify-ca", root, Err("certificate not valid for name")),
+        ("database.example", "", other, Err(unknown)),
+        ("database.example", "prefer", other, Err(unknown)),
+        ("database.example", "verify-ca", other, Err(unknown)),
+        ("database.example", "verify-full", other, Err(unknown)),
+        ("database.example", "", impostor, Err("BadSignature")),
+        ("database.example", "", none, Err("no trusted certificates: install ca-certificates")),
+        ("database.example", "", "/no where", Err("or correct SSL_CERT_FILE")),
+        ("database.example", "strict", root, Err("invalid value for option `sslmode`")),
     ] {
-        let mut settings = vec![("sslmode", sslmode)];
-        settings.extend(sslrootcert.map(|path| ("sslrootcert", path)));
-        let found = server.try_both(host, &settings);
-        match (&found, wanted) {
-            (Err(found), Err(part)) => assert!(found.contains(part), "{settings:?}: {found}"),
-            _ => assert_eq!(found, wanted.map_err(str::to_owned), "{host} {settings:?}"),
+        match (server.try_both(host, sslmode, trusted), wanted) {
+            (Err(found), Err(part)) => assert!(found.contains(part), "{host} {sslmode}: {found}"),
+            (found, wanted) => assert_eq!(found, wanted.map_err(str::to_owned), "{host} {sslmode}"),
         }
     }
 }
 
 #[test]
-fn the_systems_certificates_are_trusted_unless_others_are_named() {
-    let server = Server::start("system");
-    let ours = Authority::new("Ours");
-    server.show(&ours.sign("localhost", 4000));
-    let root = server.file("root.pem", &ours.certificate);
-    let other = server.file("other.pem", &Authority::new("Other").certificate);
-    for setting in [("sslmode", "require"), ("sslrootcert", "system")] {
-        let [url, _] = server.urls("localhost", &[setting]);
-        for (system, status) in [(&root, 0), (&other, 2), (&"/nowhere".to_owned(), 2)] {
-            let settings = [("DATABASE_URL", &*url), ("SSL_CERT_FILE", system)];
-            let done = run(&settings, &["user", "list"], "");
-            assert_eq!(done.status, status, "{done:?}");
-            assert!(status == 0 || done.err.contains("DATABASE_URL: "), "{done:?}");
-        }
-    }
-}
-
-#[test]
-fn check_asks_for_verified_tls_to_another_machine() {
+fn check_asks_for_tls_to_another_machine() {
     let server = Server::start("check");
     let ours = Authority::new("Ours");
     server.show(&ours.sign("database.example", 4000));
     let root = server.file("root.pem", &ours.certificate);
     let other = server.file("other.pem", &Authority::new("Other").certificate);
-    for (settings, line) in [
-        (vec![], "✗ TLS: anybody on the way can read or answer: add sslmode=require"),
-        (vec![("sslmode", "disable")], "✗ TLS: anybody"),
-        (vec![("sslmode", "require"), ("sslrootcert", &*root)], "✓ TLS: the server's certificate"),
-        (
-            vec![("sslmode", "verify-ca"), ("sslrootcert", &*root)],
-            "✓ TLS: the server's certificate",
-        ),
-        (vec![("sslmode", "require")], "✗ database: DATABASE_URL: database.example:"),
+    for (sslmode, trusted, line) in [
+        ("disable", &root, "✗ TLS: anybody on the way can read or change the data"),
+        ("", &root, "✓ TLS: the server's certificate and name are verified"),
+        ("require", &root, "✓ TLS: the server's certificate and name are verified"),
+        ("", &other, "✗ database: DATABASE_URL: database.example:"),
     ] {
-        let [url, _] = server.urls("database.example", &settings);
-        let done = run(&[("DATABASE_URL", &url), ("SSL_CERT_FILE", &other)], &["check"], "");
+        let [url, _] = server.urls("database.example", sslmode);
+        let done = run(&[("DATABASE_URL", &url), ("SSL_CERT_FILE", trusted)], &["check"], "");
         assert!(done.out.lines().any(|found| found.starts_with(line)), "{line}: {done:?}");
     }
 }
@@ -252,50 +221,52 @@ fn asvs_12_3_1_a_server_without_tls_is_refused_where_tls_is_wanted_but_not_on_a_
     let server = Server::start("off");
     let root = server.file("root.pem", &Authority::new("Other").certificate);
     for sslmode in ["require", "verify-ca", "verify-full"] {
-        let settings = [("sslmode", sslmode), ("sslrootcert", &root)];
-        let cause = server.try_both("localhost", &settings).unwrap_err();
+        let cause = server.try_both("localhost", sslmode, &root).unwrap_err();
         assert!(cause.contains("server does not support TLS; switch ssl on there"), "{cause}");
-        let socket = format!("{}&sslmode={sslmode}&sslrootcert={root}", server.admin);
-        let socket = socket.replace("&=' ", "%26%3D'%20");
-        assert_eq!(server.connect(&socket), Ok(false));
+        assert_eq!(connect(&format!("{}&sslmode={sslmode}", server.admin), &root), Ok(()));
     }
-    assert_eq!(server.try_both("localhost", &[]), Ok(false));
-    assert_eq!(server.try_both("localhost", &[("sslmode", "prefer")]), Ok(false));
+    let cause = server.try_both("database.example", "", &root).unwrap_err();
+    assert!(cause.contains("do without by sslmode=disable"), "{cause}");
+    assert_eq!(server.try_both("database.example", "disable", &root), Ok(()));
+    assert_eq!(server.try_both("localhost", "", &root), Ok(()));
 }
 
 #[test]
 fn a_self_signed_certificate_is_trusted_by_itself_alone_and_an_expired_one_by_nobody() {
     let server = Server::start("self");
-    for is_ca in [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::ExplicitNoCa] {
+    let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+    for (is_ca, wanted) in [(IsCa::ExplicitNoCa, None), (authority, Some("let an authority sign"))]
+    {
         let key = KeyPair::generate().unwrap();
-        let mut about = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let mut about = CertificateParams::new(["database.example".to_owned()]).unwrap();
         about.is_ca = is_ca;
         let certificate = about.self_signed(&key).unwrap().pem();
         server.show(&Pair { certificate: certificate.clone(), key: key.serialize_pem() });
-        let root = server.file("self.pem", &certificate);
-        assert_eq!(server.try_both("localhost", &[("sslrootcert", &root)]), Ok(true));
-        assert!(server.try_both("127.0.0.1", &[("sslrootcert", &root)]).is_err());
+        let own = server.file("self.pem", &certificate);
+        match (server.try_both("database.example", "", &own), wanted) {
+            (Err(cause), Some(part)) => assert!(cause.contains(part), "{cause}"),
+            (found, _) => assert_eq!(found, Ok(())),
+        }
+        assert!(server.try_both("localhost", "require", &own).is_err());
         let other = server.file("other.pem", &Authority::new("Other").certificate);
-        let cause = server.try_both("localhost", &[("sslrootcert", &other)]).unwrap_err();
-        assert!(cause.contains("authority's certificate or its own"), "{cause}");
+        assert!(server.try_both("database.example", "", &other).is_err());
     }
     let ours = Authority::new("Ours");
-    server.show(&ours.sign("localhost", 2001));
+    server.show(&ours.sign("database.example", 2001));
     let root = server.file("root.pem", &ours.certificate);
-    let cause = server.try_both("localhost", &[("sslrootcert", &root)]).unwrap_err();
+    let cause = server.try_both("database.example", "", &root).unwrap_err();
     assert!(cause.contains("expired"), "{cause}");
-    assert!(Path::new(&root).is_file());
 }
 
 #[test]
 fn an_address_of_another_machine_is_not_taken_for_the_socket_beside_it() {
-    for (url, mode, is_local) in [
-        ("host=/run/postgresql sslmode=prefer", SslMode::Disable, true),
-        ("host=/run/postgresql hostaddr=192.0.2.1 sslmode=prefer", SslMode::Prefer, false),
-        ("host=localhost hostaddr=192.0.2.1", SslMode::Prefer, false),
-        ("host=localhost hostaddr=127.0.0.1", SslMode::Prefer, true),
+    for (url, is_tls, is_local) in [
+        ("host=/run/postgresql sslmode=require", false, true),
+        ("host=/run/postgresql hostaddr=192.0.2.1 sslmode=prefer", true, false),
+        ("host=localhost hostaddr=192.0.2.1", true, false),
+        ("host=localhost hostaddr=127.0.0.1", false, true),
     ] {
         let target = Target::parse(url).unwrap();
-        assert_eq!((target.config.get_ssl_mode(), target.is_local()), (mode, is_local), "{url}");
+        assert_eq!((target.is_tls(), target.is_local()), (is_tls, is_local), "{url}");
     }
 }
