@@ -6,17 +6,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, Args, Command, FromArgMatches, ValueEnum};
+use humantime::format_duration;
 use ipnet::IpNet;
 use url::Url;
 
-use self::values::{
-    address, contact, name, network, number, public_url, session_time, shown, timeout,
-};
+use self::values::{address, contact, name, network, number, public_url, session_time, timeout};
 use crate::error::StartError;
 
 mod values;
 
-/// The most that `max_headers` can be: each costs room on the stack of every request.
+/// The most that `max_headers` can be. Each header takes memory in every request.
 pub const MOST_HEADERS: usize = 128;
 
 /// More connections than any system opens.
@@ -24,47 +23,41 @@ const MANY: usize = 1_000_000_000;
 
 const MEGABYTE: usize = 1 << 20;
 
-/// What the server can be told. Each field is a flag and, by [`with_variable`], an environment
-/// variable.
+/// All settings. Each field is a flag and, by [`with_variable`], an environment variable. Its doc comment
+/// is the help.
 #[derive(Clone, Args)]
 pub struct Config {
     /// The database: `postgres://user:password@host/name`, or `host=… user=… dbname=…`
     // Its value is hidden in --help, and parsed later, because clap would print the password in it.
-    #[arg(
-        long,
-        hide_env_values = true,
-        hide_default_value = true,
-        value_name = "URL",
-        default_value = ""
-    )]
+    #[arg(long, default_value = "", hide_default_value = true, hide_env_values = true)]
     pub database_url: String,
 
     /// Address and port to listen on
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: SocketAddr,
 
     /// What visitors type to get here, such as <https://members.example.org>; https makes cookies Secure
-    #[arg(long, value_name = "URL", value_parser = public_url)]
+    #[arg(long, value_parser = public_url)]
     pub public_url: Option<Url>,
 
     /// The name in titles and at the top of every page
-    #[arg(long, value_name = "NAME", default_value = "doorward", value_parser = name)]
+    #[arg(long, default_value = "doorward", value_parser = name)]
     pub site_name: String,
 
     /// The name of the members' page in the menu and in titles
-    #[arg(long, value_name = "NAME", default_value = "Secret", value_parser = name)]
+    #[arg(long, default_value = "Secret", value_parser = name)]
     pub members_page: String,
 
     /// What strangers read on the home page, instead of a sentence on files and accounts
-    #[arg(long, value_name = "TEXT", value_parser = name)]
+    #[arg(long, value_parser = name)]
     pub greeting: Option<String>,
 
     /// How to reach whoever runs this site: the URL of a page, or mailto: and an address
-    #[arg(long, value_name = "URL", value_parser = contact)]
+    #[arg(long, value_parser = contact)]
     pub contact: Option<Url>,
 
     /// The members' folder; without it, a built-in cheat sheet is the one file
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long)]
     pub files: Option<PathBuf>,
 
     /// Whether strangers may make an account
@@ -72,24 +65,24 @@ pub struct Config {
     pub registration: Registration,
 
     /// bcrypt's cost: one more doubles the time of every login, and of every guess
-    #[arg(long, value_name = "COST", default_value = "12")]
+    #[arg(long, default_value = "12")]
     #[arg(value_parser = clap::value_parser!(u32).range(10..=20))]
     pub bcrypt_cost: u32,
 
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto count: addresses or networks, with commas
-    #[arg(long, value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
+    #[arg(long, value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
 
     /// How long a login lasts without a click
-    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = session_time)]
+    #[arg(long, default_value = "2h", value_parser = session_time)]
     pub session_idle: Duration,
 
     /// How long a login lasts at most
-    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = session_time)]
+    #[arg(long, default_value = "12h", value_parser = session_time)]
     pub session_lifetime: Duration,
 
     /// How long a login with "remember me" lasts
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = session_time)]
+    #[arg(long, default_value = "30d", value_parser = session_time)]
     pub session_remembered: Duration,
 
     /// The listener's limits.
@@ -97,52 +90,52 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// What one visitor, and all of them together, may take.
+/// The limits for one visitor, and for all visitors together.
 #[derive(Clone, Debug, Args)]
 pub struct Limits {
     /// Connections at once
-    #[arg(long, value_name = "N", default_value = "1024")]
+    #[arg(long, default_value = "1024")]
     #[arg(value_parser = |value: &str| number(value, 1..=MANY))]
     pub max_connections: usize,
 
     /// Connections at once from one network (an IPv4 address or an IPv6 /64); trusted proxies are excepted
-    #[arg(long, value_name = "N", default_value = "128")]
+    #[arg(long, default_value = "128")]
     #[arg(value_parser = |value: &str| number(value, 1..=MANY))]
     pub max_connections_per_address: usize,
 
     /// Bytes in the request line and headers
-    #[arg(long, value_name = "BYTES", default_value = "16384")]
+    #[arg(long, default_value = "16384")]
     #[arg(value_parser = |value: &str| number(value, 1024..=MEGABYTE))]
     pub max_head_bytes: usize,
 
     /// Headers in a request, at most 128
-    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(long, default_value = "100")]
     #[arg(value_parser = |value: &str| number(value, 1..=MOST_HEADERS))]
     pub max_headers: usize,
 
     /// Bytes in a request's body
-    #[arg(long, value_name = "BYTES", default_value = "65536")]
+    #[arg(long, default_value = "65536")]
     #[arg(value_parser = |value: &str| number(value, 1024..=MEGABYTE))]
     pub max_body_bytes: usize,
 
     /// Time for a head, from its first byte to its last
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    #[arg(long, default_value = "10s", value_parser = timeout)]
     pub head_timeout: Duration,
 
     /// Time for a body
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    #[arg(long, default_value = "10s", value_parser = timeout)]
     pub body_timeout: Duration,
 
     /// How long a kept-alive connection may wait for its next request
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = timeout)]
+    #[arg(long, default_value = "15s", value_parser = timeout)]
     pub idle_timeout: Duration,
 
-    /// How long a visitor may take nothing of an answer
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    /// How long a visitor may go without reading any part of a response
+    #[arg(long, default_value = "10s", value_parser = timeout)]
     pub write_timeout: Duration,
 
     /// How long running requests may take to finish after SIGTERM
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    #[arg(long, default_value = "10s", value_parser = timeout)]
     pub shutdown_timeout: Duration,
 }
 
@@ -156,36 +149,37 @@ pub enum Registration {
 }
 
 impl Config {
-    /// The defaults on this database, with nothing read from the environment. Fields may be
-    /// changed at will afterwards; only the command line refuses a weak `bcrypt_cost`.
+    /// This database, and the default of every other setting, whatever the environment says. The fields may
+    /// be changed afterwards; only the command line refuses a weak `bcrypt_cost`.
     pub fn new(database_url: &str) -> Config {
         let matches = Config::augment_args(Command::new("doorward")).get_matches_from(["doorward"]);
         let defaults = Config::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         Config { database_url: database_url.to_owned(), ..defaults }
     }
 
-    /// Whether the settings go together.
+    /// Checks that no setting contradicts another.
     ///
     /// # Errors
-    /// [`StartError::Setting`] that names two that contradict each other.
+    /// [`StartError::Setting`], which names the two.
     pub fn check(&self) -> Result<(), StartError> {
-        let (idle, lifetime) = (self.session_idle, self.session_lifetime);
-        if idle <= lifetime {
+        if self.session_idle <= self.session_lifetime {
             return Ok(());
         }
-        let [idle, lifetime] = [idle, lifetime].map(shown);
-        let contradiction = format!("{idle} is longer than DOORWARD_SESSION_LIFETIME, {lifetime}");
-        Err(StartError::Setting("DOORWARD_SESSION_IDLE", contradiction + ": change one of them"))
+        let [idle, lifetime] = [self.session_idle, self.session_lifetime].map(format_duration);
+        let cause = format!(
+            "{idle} is longer than DOORWARD_SESSION_LIFETIME, {lifetime}: change one of them"
+        );
+        Err(StartError::Setting("DOORWARD_SESSION_IDLE", cause))
     }
 
-    /// Whether browsers reach the server by https, as far as the settings tell.
+    /// Whether the settings say that browsers reach the server by https.
     pub fn is_https(&self) -> bool {
         self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
     }
 }
 
-/// The environment variable of a flag: `DOORWARD_` and its name in capitals, but for `DATABASE_URL`.
-pub fn variable(flag: &Arg) -> String {
+/// The environment variable of a flag: `DOORWARD_` and its name in capitals, except `DATABASE_URL`.
+fn variable(flag: &Arg) -> String {
     match flag.get_id().as_str().to_uppercase() {
         name if name == "DATABASE_URL" => name,
         name => format!("DOORWARD_{name}"),
@@ -197,13 +191,12 @@ pub(crate) fn variables() -> Vec<String> {
     Config::augment_args(Command::new("doorward")).get_arguments().map(variable).collect()
 }
 
-/// A flag that reads its environment variable. An empty variable counts as not set.
+/// A flag that reads its environment variable, and whose help and errors name it. An empty variable counts
+/// as not set.
 pub fn with_variable(flag: Arg) -> Arg {
     let name = variable(&flag);
-    if env::var_os(&name).is_some_and(|value| value.is_empty()) {
-        // clap would take the empty text for the value, so only the help may know of the variable.
-        let help = flag.get_help().cloned().unwrap_or_default();
-        return flag.help(format!("{help} [env: {name}=]"));
-    }
-    flag.env(name)
+    let flag = if flag.get_action().takes_values() { flag.value_name(name.clone()) } else { flag };
+    // clap would take an empty variable for a value.
+    let is_empty = env::var_os(&name).is_some_and(|value| value.is_empty());
+    if is_empty { flag } else { flag.env(name) }
 }

@@ -1,15 +1,13 @@
-//! The command line: serves until it is told to stop, or does a command. What fails is one line on
-//! standard error, with status 2 if what was asked for cannot be meant.
+//! The command line: serves until a signal stops it, or runs a command. A failure is one line on standard
+//! error. Its status is 2 if the settings or arguments are wrong, otherwise 1.
 
-use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use doorward::admin::users::UserCommand;
 use doorward::admin::{CommandError, check, settings_file, users};
-use doorward::config::{variable, with_variable};
+use doorward::config::with_variable;
 use doorward::http::listener;
 use doorward::starting::Starting;
 use doorward::{App, Config, StartError, environment, events, process};
@@ -31,7 +29,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the pages (what happens without a command, too)
+    /// Serve the pages (also without a command)
     #[command(after_help = LOG_HELP)]
     Serve,
     /// Look after the users; a running server notices within a second
@@ -56,8 +54,11 @@ struct Installed {
     settings: PathBuf,
 }
 
-/// The status for what was asked of the program and cannot be meant.
+/// The exit status if settings or arguments are wrong.
 const USAGE: u8 = 2;
+
+/// The settings in the help of the user commands.
+const USED_BY_USER_COMMANDS: [&str; 2] = ["database_url", "bcrypt_cost"];
 
 fn main() -> ExitCode {
     let matches = command().try_get_matches();
@@ -65,17 +66,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
-    let config = cli.config;
-    let done = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(config),
-        Command::User { installed, command } => {
-            with_settings(&config, &installed).and_then(|()| users::run(&command, &config))
-        }
-        Command::Check { installed } => {
-            with_settings(&config, &installed).and_then(|()| check::run(&config))
-        }
-    };
-    let Err(error) = done else { return ExitCode::SUCCESS };
+    let Err(error) = run(cli) else { return ExitCode::SUCCESS };
     eprintln!("doorward: {error}");
     match error {
         CommandError::Start(StartError::Setting(..)) => ExitCode::from(USAGE),
@@ -83,59 +74,50 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line, where settings may stand before or after the command. Its help shows for the user
-/// commands only what they use.
+fn run(Cli { command, config }: Cli) -> Result<(), CommandError> {
+    match command {
+        None | Some(Command::Serve) => serve(config),
+        Some(Command::User { installed, command }) => {
+            installed.replace_missing(&config)?;
+            users::run(&command, &config)
+        }
+        Some(Command::Check { installed }) => {
+            installed.replace_missing(&config)?;
+            check::run(&config)
+        }
+    }
+}
+
+impl Installed {
+    /// Uses the settings of the installed service if no database is named.
+    fn replace_missing(&self, config: &Config) -> Result<(), StartError> {
+        if config.database_url.is_empty() {
+            settings_file::run_again_with(&self.settings)?;
+        }
+        Ok(())
+    }
+}
+
+/// The command line. A setting may stand before or after the command. The help of the user commands shows
+/// only what they use.
 fn command() -> clap::Command {
     let command = Cli::command().mut_args(|flag| with_variable(flag).global(true));
-    let settings: Vec<Arg> = command.get_arguments().cloned().collect();
-    let shown = |used: &[&str]| {
-        let hide = |setting: Arg| {
-            let is_used = used.contains(&setting.get_id().as_str());
-            setting.hide(!is_used)
-        };
-        settings.iter().cloned().map(hide).collect::<Vec<_>>()
-    };
+    let is_unused = |flag: &&Arg| !USED_BY_USER_COMMANDS.contains(&flag.get_id().as_str());
+    let unused = command.get_arguments().filter(is_unused).cloned();
+    let hidden: Vec<Arg> = unused.map(|flag| flag.hide(true)).collect();
     command.mut_subcommand("user", |user| {
-        user.args(shown(&["database_url"])).mut_subcommands(|command| match command.get_name() {
-            "add" | "password" => command.args(shown(&["database_url", "bcrypt_cost"])),
-            _ => command.args(shown(&["database_url"])),
-        })
+        user.args(&hidden).mut_subcommands(|command| command.args(&hidden))
     })
 }
 
-/// Goes on with the settings of the installed service if no database is named.
-fn with_settings(config: &Config, installed: &Installed) -> Result<(), CommandError> {
-    if config.database_url.is_empty() {
-        settings_file::run_again_with(&installed.settings)?;
-    }
-    Ok(())
-}
-
-/// Prints what was asked for, such as the help, or says in one line what is wrong with a flag.
+/// Prints the help or the version if that was asked for; otherwise one line that says what is wrong.
 fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         error.exit();
     }
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-    let mut line = first.split_whitespace().collect::<Vec<_>>().join(" ");
-    if error.kind() == ErrorKind::InvalidUtf8 {
-        let flags = command();
-        let mut names = flags.get_arguments().map(variable);
-        let name = names.find(|name| env::var_os(name).is_some_and(|set| set.to_str().is_none()));
-        line = format!("{}: not UTF-8", name.as_deref().unwrap_or("what was typed"));
-    }
-    // clap names the flag even where its variable is meant.
-    let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
-    let (flag, value) = (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue));
-    let is_meant =
-        |arg: &&Arg| arg.get_long().is_some_and(|l| flag.starts_with(&format!("--{l} ")));
-    if let Some(name) = command().get_arguments().find(is_meant).map(variable)
-        && env::var(&name).is_ok_and(|set| set.contains(&value))
-    {
-        line = line.replace(&format!("'{flag}'"), &name);
-    }
-    eprintln!("doorward: {line}");
+    eprintln!("doorward: {}", first.split_whitespace().collect::<Vec<_>>().join(" "));
     ExitCode::from(USAGE)
 }
 
@@ -152,8 +134,8 @@ fn serve(config: Config) -> Result<(), CommandError> {
     if let Err(cause) = process::raise_open_files_limit(&limits) {
         log::warn!("{cause}");
     }
-    // A service has visitors already, at the socket that systemd holds; who typed the command waits for a
-    // message.
+    // A service does not wait for its database, because visitors already connect to systemd's socket. A
+    // person who typed the command gets a message instead.
     let starting =
         if process::is_service() { Starting::begin(config)? } else { App::new(config)?.into() };
     log::info!("serving on http://{address}");

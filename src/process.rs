@@ -46,10 +46,7 @@ pub fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
         ErrorKind::AddrInUse => {
             let port = address.port().checked_add(1).unwrap_or(8080);
             let other = SocketAddr::new(address.ip(), port);
-            // make sets this variable for the programs that it starts.
-            let typed =
-                if env::var_os("MAKELEVEL").is_some() { "make run" } else { "doorward serve" };
-            format!("; for another port type DOORWARD_LISTEN={other} {typed}")
+            format!("; for another port set the variable DOORWARD_LISTEN={other}")
         }
         ErrorKind::AddrNotAvailable => {
             format!("; write 127.0.0.1:{0} for this machine or 0.0.0.0:{0} for all", address.port())
