@@ -56,11 +56,11 @@ fn advice(visit: &Visit, status: u16, error: &Error) -> Markup {
     let text = match (status, error) {
         (_, Error::Throttled(wait)) => return html! { (form::too_many_tries(*wait)) },
         (_, Error::RegistrationClosed) => {
-            return html! { "Ask " (layout::operator(visit)) " to make an account for you." };
+            return html! { "Ask " (layout::operator(&visit.app.config)) " to make an account for you." };
         }
         (500, _) => {
             return html! {
-                "It is not your doing. Try again; if it stays broken, tell " (layout::operator(visit)) "."
+                "It is not your doing. Try again; if it stays broken, tell " (layout::operator(&visit.app.config)) "."
             };
         }
         (400, _) => ONCE_MORE,

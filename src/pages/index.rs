@@ -34,7 +34,7 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
                 @if is_open { a.button href="/register" rel="noreferrer" { "Register" } }
                 a.button.second[is_open] href="/login" rel="noreferrer" { "Log in" }
             }
-            @if !is_open { p.aside { "No account yet? Ask " (layout::operator(visit)) " to make one." } }
+            @if !is_open { p.aside { "No account yet? Ask " (layout::operator(config)) " to make one." } }
         }
     };
     Ok(layout::page(visit, "/", "Home", &[content]))

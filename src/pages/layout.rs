@@ -4,22 +4,23 @@ use maud::{DOCTYPE, Markup, html};
 use rouille::Response;
 
 use super::assets::{ICON, STYLE};
+use crate::config::Config;
 use crate::sessions::Flash;
 use crate::visit::Visit;
 
 /// A page with a title, the messages that wait for the visitor, and the pieces of content. `tab` is the
 /// path of the page's link in the navigation; pages without one pass an empty text.
 pub fn page(visit: &mut Visit, tab: &str, title: &str, content: &[Markup]) -> Response {
-    let site = &visit.app.config.site_name;
+    let config = &visit.app.config;
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
-            (head(&html! { (title) " · " (site) }, &format!("{title} of {site}, a site for members")))
+            (head(title, config))
             // The style sheet draws a door: closed for strangers, open for members.
             body.member[visit.member.is_some()] {
                 a.skip href="#main" { "Skip to the content" }
                 header {
-                    a.site href="/" { (site) }
+                    a.site href="/" { (config.site_name) }
                     (navigation(visit, tab))
                 }
                 main #main tabindex="-1" {
@@ -31,21 +32,23 @@ pub fn page(visit: &mut Visit, tab: &str, title: &str, content: &[Markup]) -> Re
                     }
                     @for piece in content { (piece) }
                 }
-                footer { p { "Something does not work? Ask " (operator(visit)) "." } }
+                (footer(config))
             }
         }
     };
     Response::html(markup.into_string())
 }
 
-fn head(title: &Markup, description: &str) -> Markup {
+/// What a page says of itself to browsers and search engines.
+pub fn head(title: &str, config: &Config) -> Markup {
+    let site = &config.site_name;
     html! {
         head {
             meta charset="utf-8";
             meta name="viewport" content="width=device-width, initial-scale=1";
             meta name="color-scheme" content="light dark";
-            meta name="description" content=(description);
-            title { (title) }
+            meta name="description" content={ (title) " of " (site) ", a site for members" };
+            title { (title) " · " (site) }
             link rel="stylesheet" href=(*STYLE);
             link rel="icon" type="image/svg+xml" href=(*ICON);
         }
@@ -58,10 +61,15 @@ pub fn name(name: &str) -> Markup {
     html! { @if name.is_ascii() { (name) } @else { bdi { (name) } } }
 }
 
+/// The end of every page.
+pub fn footer(config: &Config) -> Markup {
+    html! { footer { p { "Something does not work? Ask " (operator(config)) "." } } }
+}
+
 /// Whom to ask, in a sentence: a link if the settings say how to reach them.
-pub fn operator(visit: &Visit) -> Markup {
+pub fn operator(config: &Config) -> Markup {
     html! {
-        @match &visit.app.config.contact {
+        @match &config.contact {
             Some(contact) => a href=(contact) { "whoever runs this site" },
             None => "whoever runs this site",
         }

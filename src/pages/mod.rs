@@ -11,6 +11,7 @@ pub mod password;
 pub mod error;
 pub mod form;
 pub mod layout;
+pub mod refusals;
 pub mod time;
 
 pub mod assets;

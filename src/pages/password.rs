@@ -18,7 +18,7 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
     }
     let content = html! {
         h1 { "Forgot your password?" }
-        p { "Ask " (layout::operator(visit)) " for a new one." }
+        p { "Ask " (layout::operator(&visit.app.config)) " for a new one." }
         p.actions { a.button.second href="/login" rel="noreferrer" { "Back to the login" } }
     };
     Ok(layout::page(visit, "", "Forgot your password?", &[content]))
