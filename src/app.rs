@@ -11,7 +11,8 @@ use crate::accounts::authentication::Authentication;
 use crate::config::{Config, Registration};
 use crate::database::Database;
 use crate::error::StartError;
-use crate::files::{self, Shared};
+use crate::files;
+use crate::fresh::Fresh;
 use crate::sessions::Sessions;
 
 /// How often expired sessions are deleted.
@@ -24,7 +25,7 @@ pub struct App {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) authentication: Authentication,
     /// The list of the members' files, as HTML.
-    pub(crate) file_list: Shared<Markup>,
+    pub(crate) file_list: Fresh<Markup>,
 }
 
 impl App {
@@ -40,7 +41,7 @@ impl App {
         let sessions = Arc::new(Sessions::new(Arc::clone(&database), &config));
         sweep_in_background(&sessions);
         let authentication = Authentication::new(Arc::clone(&database), config.bcrypt_cost)?;
-        Ok(App { config, database, sessions, authentication, file_list: Shared::default() })
+        Ok(App { config, database, sessions, authentication, file_list: Fresh::default() })
     }
 
     /// Whether the visitor uses https, according to the settings or to a trusted proxy.

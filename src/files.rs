@@ -2,15 +2,9 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-
-use parking_lot::Mutex;
+use std::time::SystemTime;
 
 use crate::error::{Error, StartError};
-
-/// How long the list of a folder is used before the folder is read again.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// Advice about a folder for which [`is_hidden_from_service`] holds.
 pub const HIDDEN: &str =
@@ -18,26 +12,6 @@ pub const HIDDEN: &str =
 
 /// The one file for members if no folder is set: its name and its content.
 pub const CHEAT_SHEET: (&str, &str) = ("cheat-sheet.txt", include_str!("pages/cheat-sheet.txt"));
-
-/// A value computed from a folder, which all requests within a second share. If several requests need a
-/// new one at the same moment, one computes it and the others wait.
-#[derive(Default)]
-pub struct Shared<T>(Mutex<Option<(Instant, Arc<T>)>>);
-
-impl<T> Shared<T> {
-    /// The value computed less than a second ago; otherwise the result of `make`.
-    pub fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        let mut kept = self.0.lock();
-        if let Some((_, view)) = kept.as_ref().filter(|(since, _)| since.elapsed() < FRESH) {
-            return Arc::clone(view);
-        }
-        // The second begins before the folder is read, because the value may lack changes made since.
-        let since = Instant::now();
-        let view = Arc::new(make());
-        *kept = Some((since, Arc::clone(&view)));
-        view
-    }
-}
 
 /// A file in the list.
 pub struct Listed {

@@ -86,6 +86,7 @@ pub mod sessions;
 
 pub mod database;
 mod files;
+mod fresh;
 mod line;
 mod network;
 

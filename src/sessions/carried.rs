@@ -2,6 +2,7 @@
 //! It is in memory alone, because a restart then loses nothing that a visitor cannot repeat.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Extensions;
@@ -118,8 +119,11 @@ impl Sessions {
     }
 
     fn with_carried<T>(&self, id: &IdHash, change: impl FnOnce(&mut Carried) -> T) -> Option<T> {
-        if let Some(entry) = self.shard(id).entries.get_mut(id) {
-            return Some(change(&mut entry.carried));
+        let entry = self.shard(id).get(id).map(Arc::clone);
+        if let Some(entry) = entry
+            && let Some(carried) = &mut *entry.carried.lock()
+        {
+            return Some(change(carried));
         }
         self.strangers.lock().carried(id).map(change)
     }

@@ -10,42 +10,42 @@
 //! when it expires.
 
 mod carried;
-mod flight;
 mod id;
-mod lists;
+mod list;
 mod session;
 mod strangers;
 mod table;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 
 use self::carried::Carried;
 pub use self::carried::{Flash, MESSAGE_LIFETIME};
-use self::flight::{Flight, Flights};
 pub use self::id::{IdHash, SessionId};
-use self::lists::Lists;
-pub use self::lists::{List, SessionSummary};
+pub use self::list::{List, SessionSummary};
 pub use self::session::{Login, Session, Which};
 use self::strangers::Strangers;
 use self::table::Table;
 use crate::accounts::passwords::PasswordHash;
 use crate::accounts::users::User;
 use crate::config::Config;
-use crate::database::Database;
+use crate::database::{Database, count_time};
 use crate::error::Error;
-
-/// How long an answer of the table is used before it is queried again.
-const FRESH: Duration = Duration::from_secs(1);
+use crate::fresh::Fresh;
 
 /// How long the map keeps an unused session and its messages. The table keeps the session for longer.
 const KEEP_UNUSED: Duration = Duration::from_mins(10);
 
 /// The same for a session that keeps something for a handler: nothing is kept for longer.
 const KEEP_CARRIED: Duration = Duration::from_hours(1);
+
+/// The most users whose lists of sessions are cached. A new one then replaces the least recently used.
+const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 
 /// The map is split into shards with a lock each, so that requests seldom wait for a lock.
 const SHARDS: usize = 64;
@@ -55,26 +55,28 @@ pub struct Sessions {
     table: Table,
     shards: [Mutex<Shard>; SHARDS],
     strangers: Mutex<Strangers>,
-    lists: Lists,
+    /// The lists of users' sessions, by user id.
+    lists: Mutex<LruCache<i64, Arc<Answer<List>>>>,
 }
+
+/// What the table last answered.
+type Answer<T> = Fresh<Result<T, Error>>;
 
 /// A shard of the map. Its lock is never held during a query.
-#[derive(Default)]
-struct Shard {
-    entries: HashMap<IdHash, Entry>,
-    flights: Flights<IdHash, Option<Session>>,
-}
+type Shard = HashMap<IdHash, Arc<Entry>>;
 
+/// What the map knows of a session id.
+#[derive(Default)]
 struct Entry {
-    session: Session,
-    checked: Instant,
-    carried: Carried,
+    session: Answer<Option<Session>>,
+    /// `None` until the table has confirmed that there is such a session.
+    carried: Mutex<Option<Carried>>,
 }
 
 impl Entry {
     fn is_worth_its_place(&self) -> bool {
-        let kept = if self.carried.keeps_nothing() { KEEP_UNUSED } else { KEEP_CARRIED };
-        self.checked.elapsed() < kept
+        let keeps_nothing = self.carried.lock().as_ref().is_none_or(Carried::keeps_nothing);
+        !self.session.is_unused_for(if keeps_nothing { KEEP_UNUSED } else { KEEP_CARRIED })
     }
 }
 
@@ -85,7 +87,7 @@ impl Sessions {
             table: Table::new(database, config),
             shards: std::array::from_fn(|_| Mutex::default()),
             strangers: Mutex::new(Strangers::new()),
-            lists: Lists::new(),
+            lists: Mutex::new(LruCache::new(MAX_LISTS)),
         }
     }
 
@@ -95,13 +97,8 @@ impl Sessions {
     /// An outage ([`Error::is_outage`]) if the table must be queried and does not answer. Then it is
     /// unknown whether the visitor is logged in.
     pub fn find(&self, id: &IdHash) -> Result<Option<Session>, Error> {
-        let mut shard = self.shard(id);
-        if let Some(entry) = shard.entries.get(id).filter(|entry| entry.checked.elapsed() < FRESH) {
-            return Ok(Some(entry.session.clone()));
-        }
-        let flight = shard.flights.join_or_start(*id);
-        drop(shard);
-        flight.answer(|| self.check(id, &flight))
+        let entry = Arc::clone(self.shard(id).entry(*id).or_default());
+        count_time(|| entry.session.get(|| self.check(id, &entry)))
     }
 
     /// Logs a user in with a new session id, and ends the visitor's previous session `replaced` (OWASP
@@ -114,23 +111,22 @@ impl Sessions {
         replaced: Option<&IdHash>,
     ) -> Result<Option<SessionId>, Error> {
         let id = SessionId::random()?;
-        let (id_hash, checked) = (id.hash(), Instant::now());
-        let flight = self.shard(&id_hash).flights.join_or_start(id_hash);
-        let inserted = self.table.insert(&id_hash, replaced, user.uid, hash, login);
-        if matches!(inserted, Ok(Some(_))) {
-            if let Some(replaced) = replaced {
-                self.strangers.lock().end(replaced);
-            }
-            self.forget(user.uid, replaced.map_or(&[], std::slice::from_ref));
+        let (id_hash, uid, entry) = (id.hash(), user.uid, Arc::new(Entry::default()));
+        // The map gets it before the table, so that whoever ends it meanwhile finds it in both.
+        self.shard(&id_hash).insert(id_hash, Arc::clone(&entry));
+        let begun = entry.session.get(|| {
+            let number = self.table.insert(&id_hash, replaced, uid, hash, login)?;
+            Ok(number.map(|number| Session::new(number, Duration::ZERO, login.remember, user)))
+        });
+        if !matches!(begun, Ok(Some(_))) {
+            self.shard(&id_hash).remove(&id_hash);
+            return begun.map(|_| None);
         }
-        let mut shard = self.shard(&id_hash);
-        let is_current = shard.flights.finish(&id_hash, &flight);
-        let Some(number) = inserted? else { return Ok(None) };
-        // If the session was ended in the meantime, the map must not show it as live.
-        if is_current {
-            let session = Session::new(number, Duration::ZERO, login.remember, user);
-            shard.entries.insert(id_hash, Entry { session, checked, carried: Carried::default() });
+        *entry.carried.lock() = Some(Carried::default());
+        if let Some(replaced) = replaced {
+            self.strangers.lock().end(replaced);
         }
+        self.forget(uid, replaced.map_or(&[], std::slice::from_ref));
         Ok(Some(id))
     }
 
@@ -155,26 +151,26 @@ impl Sessions {
         Ok(Some(ended.len()))
     }
 
-    /// Removes sessions from memory that were ended in the table.
+    /// Removes sessions from memory that were ended in the table. A query that is under way and may have
+    /// found one of them answers the requests that wait for it, and no later ones.
     fn forget(&self, uid: i64, ended: &[IdHash]) {
-        self.lists.forget(uid);
+        self.lists.lock().pop(&uid);
         for id in ended {
-            let mut shard = self.shard(id);
-            shard.entries.remove(id);
-            shard.flights.invalidate(id);
+            self.shard(id).remove(id);
         }
     }
 
     /// A user's sessions, the most recently used first. They are at most a second out of date.
     pub fn list(&self, uid: i64) -> Result<List, Error> {
-        self.lists.get(uid, || self.table.list(uid))
+        let list = Arc::clone(self.lists.lock().get_or_insert(uid, Arc::default));
+        count_time(|| list.get(|| self.table.list(uid).map(List::from)))
     }
 
     /// Deletes expired sessions from the table and from memory. Returns the number of deleted rows.
     pub fn sweep(&self) -> Result<u64, Error> {
         self.strangers.lock().sweep();
         for shard in &self.shards {
-            let entries = &mut shard.lock().entries;
+            let mut entries = shard.lock();
             entries.retain(|_, entry| entry.is_worth_its_place());
             let room = entries.len() * 2;
             entries.shrink_to(room);
@@ -182,24 +178,21 @@ impl Sessions {
         self.table.sweep()
     }
 
-    /// Queries the table for a session, and updates the map.
-    fn check(
-        &self,
-        id: &IdHash,
-        flight: &Arc<Flight<Option<Session>>>,
-    ) -> Result<Option<Session>, Error> {
-        let checked = Instant::now();
+    /// Queries the table for a session. Removes its entry from the map if there is no such session.
+    fn check(&self, id: &IdHash, entry: &Entry) -> Result<Option<Session>, Error> {
         // The id of a stranger's session is never in the table.
         let answer = if self.is_stranger(id) { Ok(None) } else { self.table.check(id) };
-        let mut shard = self.shard(id);
-        let is_current = shard.flights.finish(id, flight);
-        let found = answer?.filter(|_| is_current);
-        // What it carries moves to the new entry. If the session has ended, that is dropped with it.
-        let carried = shard.entries.remove(id).map(|entry| entry.carried).unwrap_or_default();
-        if let Some(session) = found.clone() {
-            shard.entries.insert(*id, Entry { session, checked, carried });
+        let mut carried = entry.carried.lock();
+        if matches!(answer, Ok(Some(_))) {
+            carried.get_or_insert_default();
         }
-        Ok(found)
+        // What a session carries stays while the table cannot answer.
+        let stays = carried.is_some() && !matches!(answer, Ok(None));
+        drop(carried); // before another lock
+        if !stays {
+            self.shard(id).remove(id);
+        }
+        answer
     }
 
     fn shard(&self, id: &IdHash) -> MutexGuard<'_, Shard> {

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use postgres::Row;
-
 use super::IdHash;
-use super::lists::SessionSummary;
+use super::list::SessionSummary;
 use super::session::{Login, Session, Which};
 use crate::accounts::passwords::PasswordHash;
 use crate::accounts::users::{SET_HASH, User};
@@ -121,16 +119,9 @@ impl Table {
               AND expires_at > now()
             ORDER BY last_seen_at DESC, number DESC
             LIMIT $2";
-        let listed = |row: &Row| SessionSummary {
-            number: row.get("number"),
-            created_at: row.get("created_at"),
-            last_seen_at: row.get("last_seen_at"),
-            user_agent: row.get("user_agent"),
-            ip: row.get("ip"),
-        };
         let rows =
             self.database.run(move |connection| connection.query(SQL, &[&uid, &MAX_LISTED]))?;
-        Ok(rows.iter().map(listed).collect())
+        Ok(rows.iter().map(SessionSummary::from_row).collect())
     }
 
     /// Deletes sessions of a user, and returns their hashes.

@@ -98,14 +98,13 @@ impl Server {
     /// How to reach it at 127.0.0.1 under that name: as a URL, and as keys and values.
     fn urls(&self, host: &str, sslmode: &str) -> [String; 2] {
         let port = self.port;
-        let mut url = format!("postgresql://doorward@{host}:{port}/doorward?hostaddr=127.0.0.1");
-        let mut words =
+        let url = format!("postgresql://doorward@{host}:{port}/doorward?hostaddr=127.0.0.1");
+        let words =
             format!("user=doorward host = {host} hostaddr=127.0.0.1 port={port} dbname='doorward'");
-        if !sslmode.is_empty() {
-            url += &format!("&sslmode={sslmode}");
-            words += &format!(" sslmode={sslmode}");
+        if sslmode.is_empty() {
+            return [url, words];
         }
-        [url, words]
+        [format!("{url}&sslmode={sslmode}"), format!("{words} sslmode={sslmode}")]
     }
 
     /// Whether a command reaches the database if it trusts the certificates in that file; else the cause.

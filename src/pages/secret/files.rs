@@ -28,7 +28,7 @@ pub fn download(visit: &mut Visit, _: &Session) -> Result<Response, Error> {
 /// The list of files. For a large folder it takes longer than the rest of the page, so it is made at most
 /// once a second, for all members.
 pub fn section(visit: &Visit) -> Markup {
-    let made = visit.app.file_list.get(|| {
+    visit.app.file_list.get(|| {
         let files = match &visit.app.config.files {
             // A visitor cannot repair the folder, so the page shows no files, and the log the cause.
             Some(folder) => files::list(folder).unwrap_or_else(|error| {
@@ -42,8 +42,7 @@ pub fn section(visit: &Visit) -> Markup {
             }],
         };
         list(&files)
-    });
-    Markup::clone(&made)
+    })
 }
 
 fn list(files: &[Listed]) -> Markup {
