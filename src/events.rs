@@ -7,7 +7,7 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::mem;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use log::{LevelFilter, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 use parking_lot::{Condvar, Mutex};
 
 /// At most this many characters of a visitor's value are logged.
@@ -31,33 +31,23 @@ const KEPT_BYTES: usize = 16 * 1024;
 /// How long the process waits for the last lines to be written before it ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The running log. Dropping it waits until every line is written, for a second at most.
-#[must_use = "the last lines are lost without it"]
-pub struct RunningLog(Arc<Queue>);
-
-/// Starts the log. `RUST_LOG` sets the level of each module. The database client never logs more than
-/// warnings, because its debug lines contain hashes.
+/// Starts the log. `RUST_LOG` sets the level. Before the process ends, [`Log::flush`] must be called, or
+/// the last lines are lost.
 ///
 /// # Errors
 /// If standard error is closed, or no thread can be started.
-pub fn start_log() -> io::Result<RunningLog> {
+pub fn start_log() -> io::Result<()> {
     // Not `io::stderr`: while a write to it is blocked, it stays locked for all other threads.
     let out = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let is_dated = !is_journal(&out);
-    let queue = Arc::new(Queue::default());
-    let (waiting, running) = (Arc::clone(&queue), RunningLog(Arc::clone(&queue)));
-    thread::Builder::new().name("log".to_owned()).spawn(move || queue.write_to(out, is_dated))?;
-    env_logger::Builder::new()
-        .filter_level(LevelFilter::Info)
-        .parse_default_env()
-        .filter_module("postgres", LevelFilter::Warn)
-        .filter_module("tokio_postgres", LevelFilter::Warn)
-        .filter_module("refinery_core", LevelFilter::Warn)
-        .format(move |out, record| out.write_all(line(record, is_dated).as_bytes()))
-        .target(env_logger::Target::Pipe(Box::new(Lines(waiting))))
-        .init();
+    let waiting = Mutex::default();
+    let queue = Arc::new(Queue { is_dated: !is_journal(&out), waiting, changed: Condvar::new() });
+    let writer = Arc::clone(&queue);
+    thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_to(out))?;
+    log::set_boxed_logger(Box::new(queue)).map_err(io::Error::other)?;
+    let level = env::var("RUST_LOG").ok().and_then(|level| level.parse().ok());
+    log::set_max_level(level.unwrap_or(LevelFilter::Info));
     std::panic::set_hook(Box::new(|panic| log::error!("panic: {:?}", panic.to_string())));
-    Ok(running)
+    Ok(())
 }
 
 /// Logs a security event (OWASP ASVS 5.0, 16.3): `event=… address=…`, then the other values, quoted and
@@ -76,26 +66,16 @@ pub(crate) fn quoted(value: &str) -> String {
     format!("{:?}", &value[..end])
 }
 
-/// A line of the log, dated unless the journal adds the date. Only this file may write `event=` outside
-/// quotes. Any other message that contains it, or a control character, is quoted as a whole: a library's
-/// message may repeat a visitor's value.
-fn line(record: &Record, is_dated: bool) -> String {
-    let mut text = record.args().to_string();
+/// A message for the log. Only this file may write `event=` outside quotes. Any other message that contains
+/// it, or a control character, is quoted as a whole: a library's message may repeat a visitor's value.
+fn message(record: &Record) -> String {
+    let text = record.args().to_string();
     let is_event = record.target() == module_path!();
     // Looking at bytes is much faster, and nearly every line is ASCII.
     let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let has_control = !is_plain && text.contains(char::is_control);
-    if !is_event && (has_control || text.contains("event=")) {
-        text = format!("{text:?}");
-    }
-    dated(&format!("{} {text}\n", record.level()), is_dated)
-}
-
-fn dated(line: &str, is_dated: bool) -> String {
-    if !is_dated {
-        return line.to_owned();
-    }
-    format!("{} {line}", humantime::format_rfc3339_millis(SystemTime::now()))
+    let is_harmless = is_event || !has_control && !text.contains("event=");
+    if is_harmless { text } else { format!("{text:?}") }
 }
 
 /// Whether systemd connected this file to its journal (systemd.exec(5), `JOURNAL_STREAM`).
@@ -105,8 +85,9 @@ fn is_journal(out: &File) -> bool {
 }
 
 /// The lines that wait to be written. All threads add lines, and one thread writes them.
-#[derive(Default)]
 struct Queue {
+    /// Whether lines begin with the date. The journal adds it itself.
+    is_dated: bool,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -121,6 +102,14 @@ struct Waiting {
 }
 
 impl Queue {
+    fn line(&self, level: Level, message: &str) -> String {
+        if !self.is_dated {
+            return format!("{level} {message}\n");
+        }
+        let date = humantime::format_rfc3339_millis(SystemTime::now());
+        format!("{date} {level} {message}\n")
+    }
+
     fn add(&self, line: &[u8]) {
         let mut waiting = self.waiting.lock();
         // After a dropped line, all further lines are dropped, too, until the writer has reported it. So
@@ -134,7 +123,7 @@ impl Queue {
     }
 
     /// Writes lines as they arrive, until the process ends.
-    fn write_to(&self, mut out: File, is_dated: bool) {
+    fn write_to(&self, mut out: File) {
         let mut lines = Vec::new();
         loop {
             let mut waiting = self.waiting.lock();
@@ -146,9 +135,8 @@ impl Queue {
             let lost = mem::take(&mut waiting.lost);
             drop(waiting);
             if lost > 0 {
-                let text =
-                    format!("WARN log: {lost} lines were dropped here: its reader was slow\n");
-                lines.extend_from_slice(dated(&text, is_dated).as_bytes());
+                let report = format!("log: {lost} lines were dropped here: its reader was slow");
+                lines.extend_from_slice(self.line(Level::Warn, &report).as_bytes());
             }
             // If the log cannot be written, there is nowhere to report that; the server goes on.
             let _ = out.write_all(&lines);
@@ -158,24 +146,21 @@ impl Queue {
     }
 }
 
-/// What `env_logger` writes to: each write is one line.
-struct Lines(Arc<Queue>);
-
-impl Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.add(line);
-        Ok(line.len())
+impl Log for Queue {
+    fn enabled(&self, about: &Metadata) -> bool {
+        // The database client's other lines contain hashes.
+        about.level() <= Level::Warn || about.target().starts_with("doorward")
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn log(&self, record: &Record) {
+        if self.enabled(record.metadata()) {
+            self.add(self.line(record.level(), &message(record)).as_bytes());
+        }
     }
-}
 
-impl Drop for RunningLog {
-    fn drop(&mut self) {
-        let mut waiting = self.0.waiting.lock();
+    /// Waits until every line is written, for a second at most.
+    fn flush(&self) {
         let is_busy = |it: &mut Waiting| it.is_writing || !it.lines.is_empty() || it.lost > 0;
-        self.0.changed.wait_while_for(&mut waiting, is_busy, FLUSH_TIMEOUT);
+        self.changed.wait_while_for(&mut self.waiting.lock(), is_busy, FLUSH_TIMEOUT);
     }
 }

@@ -66,7 +66,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
-    let Err(error) = run(cli) else { return ExitCode::SUCCESS };
+    let done = run(cli);
+    log::logger().flush();
+    let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("doorward: {error}");
     match error {
         CommandError::Start(StartError::Setting(..)) => ExitCode::from(USAGE),
@@ -122,7 +124,7 @@ fn explain(error: &clap::Error) -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), CommandError> {
-    let _log = events::start_log().map_err(|error| StartError::System("log", error))?;
+    events::start_log().map_err(|error| StartError::System("log", error))?;
     for warning in environment::warnings() {
         log::warn!("{warning}");
     }
