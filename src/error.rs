@@ -1,6 +1,6 @@
-//! What can go wrong, by who reads of it: [`StartError`] ends a start, and [`Error`] is what a request
-//! meets. What a command is refused for is in `admin/`. What a form may well say (a wrong password, an
-//! email that is taken) is a value, not an error.
+//! The errors, by their reader: the administrator reads a [`StartError`], which ends a start; a visitor
+//! gets a page for an [`Error`], which ends a request. An expected outcome, such as a wrong password, is a
+//! value, not an error.
 
 use std::error::Error as StdError;
 use std::io;
@@ -11,36 +11,36 @@ use std::time::Duration;
 use postgres::error::SqlState;
 use thiserror::Error as ThisError;
 
-/// Why the server cannot start, or a command cannot begin: one line for the administrator.
+/// Why the server or a command cannot start: one line for the administrator.
 #[derive(Debug, ThisError)]
 pub enum StartError {
-    /// A setting that cannot be used: its name, and what is wrong with it. Waiting mends nothing.
+    /// A setting is wrong: its name, and what is wrong. The administrator must correct it.
     #[error("{0}: {1}")]
     Setting(&'static str, String),
-    /// No database answers now.
+    /// The database does not answer now.
     #[error("{0}")]
     Database(String),
-    /// The operating system refuses something: what, and why.
+    /// The operating system refused something: what, and why.
     #[error("{0}: {1}")]
     System(&'static str, #[source] io::Error),
 }
 
-/// Why a request does not get its usual answer: a page for the visitor, and one line for the log.
+/// Why a request does not get its usual response: an error page for the visitor, and one line for the log.
 #[derive(Clone, Debug, ThisError)]
 pub enum Error {
-    /// The database is away, or all connections to it are taken: the whole cause, for the log.
+    /// No connection to the database could be opened, or all are in use: the cause.
     #[error("database: {0}")]
     Database(String),
-    /// The database refused a statement, or went away during it.
+    /// A statement failed in the database, or the connection was lost.
     #[error("database: {}", one_line(.0.as_ref()))]
     Query(#[source] Arc<postgres::Error>),
     /// Timed out waiting for a limited resource, which it names.
     #[error("no free {0} in time")]
     Busy(&'static str),
-    /// Something broke that should not: what, and why.
+    /// An unexpected failure: what, and why.
     #[error("{0}")]
     System(String),
-    /// The request cannot be understood, and why.
+    /// The request is malformed: why.
     #[error("bad request: {0}")]
     BadRequest(String),
     /// The body is larger than the limit.
@@ -49,10 +49,10 @@ pub enum Error {
     /// The body is not a form.
     #[error("request body is not a form")]
     NotAForm,
-    /// A browser says that another site made it send this request.
+    /// The browser reports that another site caused this request.
     #[error("cross-site request")]
     CrossSite,
-    /// Only members may see this.
+    /// The page is for members only.
     #[error("login required")]
     LoginRequired,
     /// Only members who have just logged in may do this.
@@ -61,13 +61,13 @@ pub enum Error {
     /// There is no such page or file.
     #[error("no such page")]
     NotFound,
-    /// The page exists, but not for this method; the methods it has, as `Allow` lists them.
+    /// The page exists, but not for this method: the value of the header `Allow`.
     #[error("method not among {0}")]
     MethodNotAllowed(String),
     /// New accounts are not accepted.
     #[error("registration is closed")]
     RegistrationClosed,
-    /// Too many tries; how long until the next is allowed.
+    /// Too many tries: how long until the next is allowed.
     #[error("too many tries, wait {} s", .0.as_secs())]
     Throttled(Duration),
 }
@@ -79,20 +79,19 @@ impl From<postgres::Error> for Error {
 }
 
 impl Error {
-    /// Whether it is the database that cannot answer now, and not the program that made a mistake.
+    /// Whether the database cannot answer now. Then the same request can succeed later.
     pub fn is_outage(&self) -> bool {
         match self {
             Error::Database(_) | Error::Busy(_) => true,
-            Error::Query(error) => match (error.code(), error.source()) {
-                (Some(code), _) => is_outage(code),
-                (None, Some(cause)) => cause.is::<io::Error>(),
-                (None, None) => error.is_closed(),
+            Error::Query(error) => match error.code() {
+                Some(code) => is_outage(code),
+                None => error.is_closed() || error.source().is_some_and(|it| it.is::<io::Error>()),
             },
             _ => false,
         }
     }
 
-    /// Whether it is a mistake of ours, or of the system below: the log must say more than the visitor.
+    /// Whether the cause is a mistake in this program, or a failure of its system. Only the log names it.
     pub fn is_mistake(&self) -> bool {
         match self {
             Error::System(_) => true,
@@ -101,7 +100,7 @@ impl Error {
         }
     }
 
-    /// What the database says went wrong with a statement, if it was that.
+    /// PostgreSQL's code for the error, if it refused a statement.
     pub(crate) fn sql_state(&self) -> Option<&SqlState> {
         match self {
             Error::Query(error) => error.code(),
@@ -110,24 +109,16 @@ impl Error {
     }
 }
 
-/// Whether a server is away, shutting down, overtaxed, out of room, or for reading only, as a standby
-/// is during a failover (PostgreSQL's documentation, appendix A).
+/// Whether a code or its class (PostgreSQL's documentation, appendix A) means that the server cannot answer
+/// now: no connection, a conflict of transactions, no resources, a lock that is not available, a statement
+/// cancelled or a server shut down, a failure of its system; or a standby, which only reads.
 pub(crate) fn is_outage(code: &SqlState) -> bool {
-    let classes = ["08", "40", "53", "58"];
-    classes.iter().any(|class| code.code().starts_with(class))
-        || [
-            SqlState::QUERY_CANCELED,
-            SqlState::LOCK_NOT_AVAILABLE,
-            SqlState::ADMIN_SHUTDOWN,
-            SqlState::CRASH_SHUTDOWN,
-            SqlState::CANNOT_CONNECT_NOW,
-            SqlState::READ_ONLY_SQL_TRANSACTION,
-        ]
-        .contains(code)
+    const OUTAGES: [&str; 7] = ["08", "40", "53", "55P03", "57", "58", "25006"];
+    OUTAGES.iter().any(|outage| code.code().starts_with(outage))
 }
 
-/// An error with all its causes, on one line: libraries tell the reason only in the last. What
-/// PostgreSQL adds as `DETAIL` is left out, because it may be a whole row, password hash and all.
+/// An error and all its causes, on one line. Without PostgreSQL's `DETAIL`, which may contain a whole row
+/// with its password hash.
 pub(crate) fn one_line(error: &dyn StdError) -> String {
     let brief = |error: &dyn StdError| {
         let text = error.to_string();

@@ -7,8 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -78,27 +77,22 @@ impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
         timeouts: Timeouts,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let (result, has_begun) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
-        let (filled, begins) = (Arc::clone(&result), Arc::clone(&has_begun));
-        let (finish, finished) = channel::<()>();
+        let (begin, begun) = channel();
+        let (finish, finished) = channel();
         let work = Box::new(move || {
-            begins.store(true, SeqCst);
+            // The caller may have stopped waiting.
+            let _ = begin.send(());
             // A panic must not end the thread, because it would not be replaced.
-            *filled.lock() = Some(catch_unwind(AssertUnwindSafe(work)));
-            drop(finish);
+            let _ = finish.send(catch_unwind(AssertUnwindSafe(work)));
         });
-        self.shared.push(key, Job { deadline: Instant::now() + timeouts.begin, work });
-        // Nothing is sent. The channel closes when the job is done, or when it came too late and was dropped.
-        let first = timeouts.begin.min(timeouts.finish);
-        let is_late = finished.recv_timeout(first) == Err(RecvTimeoutError::Timeout);
-        if is_late && has_begun.load(SeqCst) {
-            let _ = finished.recv_timeout(timeouts.finish.saturating_sub(first));
-        }
-        match result.lock().take() {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(_)) => Err(Error::System(format!("a {} panicked", self.name))),
-            None => Err(Error::Busy(self.name)),
-        }
+        let called = Instant::now();
+        self.shared.push(key, Job { deadline: called + timeouts.begin, work });
+        // A job that is too late is dropped, and its channels close.
+        let busy = |_| Error::Busy(self.name);
+        begun.recv_timeout(timeouts.begin).map_err(busy)?;
+        let left = timeouts.finish.saturating_sub(called.elapsed());
+        let result = finished.recv_timeout(left).map_err(busy)?;
+        result.map_err(|_| Error::System(format!("a {} panicked", self.name)))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The start of the application, which need not wait for its database: until that answers, visitors
-//! get a 503 page at once instead of a connection that says nothing.
+//! The start of the server as a service, which does not wait long for the database. Until the database
+//! answers, visitors get a 503 page at once.
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -14,16 +14,16 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::http::headers;
 
-/// How long a start waits for the database before it tells visitors that it is away.
+/// How long the start waits for the database before visitors get the 503 page.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The pause between two tries to reach it.
+/// The pause between two tries to reach the database.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What visitors read meanwhile. The site's own pages need the [`App`], and that needs the database.
+/// The text of the 503 page. The site's own pages need the [`App`], which needs the database.
 const AWAY: &str = "The site cannot reach its database. Please try again in a moment.\n";
 
-/// An [`App`], as soon as its database answers.
+/// An [`App`] that may not be ready yet.
 #[derive(Clone)]
 pub struct Starting(Arc<OnceLock<App>>);
 
@@ -34,18 +34,17 @@ impl From<App> for Starting {
 }
 
 impl Starting {
-    /// Starts the application. A database that is away or slow is tried again and again in the
-    /// background.
+    /// Starts the application. If the database does not answer, further tries follow in the background.
     ///
     /// # Errors
-    /// What waiting would not mend: as [`App::new`], but for a database that is away.
+    /// Those of [`App::new`] that waiting cannot correct.
     pub fn begin(config: Config) -> Result<Starting, StartError> {
         let starting = Starting(Arc::default());
-        // Without room: what is sent was received.
-        let (outcome, first) = mpsc::sync_channel(0);
+        // Without a buffer, so `send` succeeds only if `begin` still waits for it.
+        let (outcome, first_outcome) = mpsc::sync_channel(0);
         let tries = starting.clone();
         thread::spawn(move || tries.try_until_ready(&config, &outcome));
-        match first.recv_timeout(PATIENCE) {
+        match first_outcome.recv_timeout(PATIENCE) {
             Ok(outcome) => outcome.map(|()| starting),
             Err(RecvTimeoutError::Timeout) => Ok(starting),
             Err(RecvTimeoutError::Disconnected) => {
@@ -70,10 +69,9 @@ impl Starting {
         self.0.get().is_some()
     }
 
-    /// Tells the outcome while somebody waits for it. Later, what is wrong goes to the log, once for
-    /// each cause.
+    /// Sends the outcome while `begin` waits for it. Later errors go to the log, but none twice in a row.
     fn try_until_ready(&self, config: &Config, outcome: &SyncSender<Result<(), StartError>>) {
-        let mut known = String::new();
+        let mut logged = String::new();
         loop {
             let error = match App::new(config.clone()) {
                 Ok(app) => {
@@ -90,9 +88,9 @@ impl Starting {
             if is_final && outcome.send(Err(error)).is_ok() {
                 return;
             }
-            if line != known {
+            if line != logged {
                 log::warn!("{line}; trying again, visitors get a 503 page meanwhile");
-                known = line;
+                logged = line;
             }
             thread::sleep(PAUSE);
         }

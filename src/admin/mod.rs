@@ -1,4 +1,4 @@
-//! What an administrator does on the command line.
+//! The commands for administrators.
 
 use std::io;
 
@@ -10,19 +10,19 @@ pub mod check;
 pub mod settings_file;
 pub mod users;
 
-/// Why a command was not done: one line for the administrator.
+/// Why a command failed: one line for the administrator.
 #[derive(Debug, ThisError)]
 pub enum CommandError {
-    /// It could not begin.
+    /// It could not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// It cannot do what it was asked to, and why.
+    /// It refuses what it was asked to do: why.
     #[error("{0}")]
     Refused(String),
-    /// Its terminal, or another stream, is broken: which, and why.
+    /// Reading or writing a stream failed: which stream, and why.
     #[error("{0}: {1}")]
     Stream(&'static str, #[source] io::Error),
-    /// The database or the system below failed it.
+    /// The database or the operating system failed.
     #[error(transparent)]
     Failed(#[from] Error),
 }
