@@ -85,7 +85,9 @@ impl Error {
             Error::Database(_) | Error::Busy(_) => true,
             Error::Query(error) => match error.code() {
                 Some(code) => is_outage(code),
-                None => error.is_closed() || error.source().is_some_and(|it| it.is::<io::Error>()),
+                None => {
+                    error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<io::Error>)
+                }
             },
             _ => false,
         }

@@ -77,8 +77,8 @@ impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
         timeouts: Timeouts,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let (begin, begun) = channel();
-        let (finish, finished) = channel();
+        let (begin, has_begun) = channel();
+        let (finish, result) = channel();
         let work = Box::new(move || {
             // The caller may have stopped waiting.
             let _ = begin.send(());
@@ -89,9 +89,9 @@ impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
         self.shared.push(key, Job { deadline: called + timeouts.begin, work });
         // A job that is too late is dropped, and its channels close.
         let busy = |_| Error::Busy(self.name);
-        begun.recv_timeout(timeouts.begin).map_err(busy)?;
+        has_begun.recv_timeout(timeouts.begin).map_err(busy)?;
         let left = timeouts.finish.saturating_sub(called.elapsed());
-        let result = finished.recv_timeout(left).map_err(busy)?;
+        let result = result.recv_timeout(left).map_err(busy)?;
         result.map_err(|_| Error::System(format!("a {} panicked", self.name)))
     }
 }

@@ -1,5 +1,5 @@
-//! `doorward check`: whether all is set up as it should be, a line a fact, ✓ or ✗ with what to do.
-//! It names everything that would end the start, and changes nothing.
+//! `doorward check`: whether everything is set up correctly. It prints a line for each fact: ✓, or ✗ with
+//! what to do. It finds everything that would end the start, and changes nothing.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,7 +11,6 @@ use postgres::error::SqlState;
 
 use super::CommandError;
 use super::users::print;
-use crate::accounts::passwords::Password;
 use crate::config::Config;
 use crate::database::{self, Target, migrations};
 use crate::environment;
@@ -19,28 +18,22 @@ use crate::error::Error;
 use crate::files;
 use crate::process;
 
-/// What is well, or what is not and what to do about it.
+/// `Ok` with what was found, or `Err` with what is wrong and what to do about it.
 type Fact = Result<String, String>;
 
-/// The oldest PostgreSQL that is good enough.
-const MIN_POSTGRES: u32 = 13;
+/// The oldest version of PostgreSQL that works, as its `server_version_num` counts.
+const MIN_POSTGRES: i32 = 13_00_00;
 
-/// How long whoever has our port may take to answer.
-const ANSWER_TIME: Duration = Duration::from_secs(3);
+/// How long a program that uses our port may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Of that answer, as much as is read.
+/// The most bytes of its answer that are read.
 const MAX_ANSWER_BYTES: u64 = 65_536;
 
-/// Faster hashes are too cheap to guess.
-const MIN_HASH_TIME: Duration = Duration::from_millis(50);
-
-/// Slower hashes let a few logins fill the line.
-const MAX_HASH_TIME: Duration = Duration::from_millis(1_500);
-
-/// Tells every fact.
+/// Prints every fact.
 ///
 /// # Errors
-/// [`CommandError::Refused`] if anything is ✗.
+/// [`CommandError::Refused`] if any fact is ✗.
 pub fn run(config: &Config) -> Result<(), CommandError> {
     let mut facts = vec![("settings", settings(config))];
     facts.extend(database(&config.database_url).unwrap_or_else(|error| {
@@ -53,80 +46,67 @@ pub fn run(config: &Config) -> Result<(), CommandError> {
         ("public URL", public_url(config)),
         ("trusted proxies", trusted_proxies(config)),
         ("open files", open_files.map(|n| format!("{n}, enough for every connection"))),
-        ("hashing", hashing(config.bcrypt_cost)),
         ("members' folder", members_folder(config)),
     ]);
     for (name, fact) in &facts {
-        let mark = if fact.is_ok() { '✓' } else { '✗' };
-        let (Ok(text) | Err(text)) = fact;
-        print(&format!("{mark} {name}: {text}\n"))?;
+        match fact {
+            Ok(text) => print(&format!("✓ {name}: {text}\n"))?,
+            Err(text) => print(&format!("✗ {name}: {text}\n"))?,
+        }
     }
-    match facts.iter().filter(|(_, fact)| fact.is_err()).count() {
-        0 => Ok(()),
-        n => Err(CommandError::Refused(format!(
-            "{n} of {} facts are not as they should be",
-            facts.len()
-        ))),
+    let wrong = facts.iter().filter(|(_, fact)| fact.is_err()).count();
+    if wrong == 0 {
+        return Ok(());
     }
+    Err(CommandError::Refused(format!("{wrong} of {} facts are wrong", facts.len())))
 }
 
 fn settings(config: &Config) -> Fact {
-    let wrong = config.check().err().map(|error| error.to_string());
-    match wrong.into_iter().chain(environment::warnings()).collect::<Vec<_>>() {
-        wrong if wrong.is_empty() => Ok("all can be read, and none contradicts another".to_owned()),
-        wrong => Err(wrong.join("; ")),
-    }
+    let contradiction = config.check().err().map(|error| error.to_string());
+    let wrong: Vec<_> = contradiction.into_iter().chain(environment::warnings()).collect();
+    if wrong.is_empty() { Ok("valid".to_owned()) } else { Err(wrong.join("; ")) }
 }
 
-/// Four facts of a database that answers.
+/// The facts about a database that answers.
 fn database(url: &str) -> Result<Vec<(&'static str, Fact)>, CommandError> {
+    const VERSION: &str = "
+        SELECT current_setting('server_version'), current_setting('server_version_num')::INTEGER";
     let target = Target::parse(url)?;
     let begun = Instant::now();
     let mut client = target.connect()?;
-    let connect = begun.elapsed().as_millis();
-    let begun = Instant::now();
-    client.simple_query("").map_err(Error::from)?;
-    let answer = begun.elapsed().as_micros();
+    let connected = begun.elapsed().as_millis();
+    let version = client.query_one(VERSION, &[]).map_err(Error::from)?;
+    let (name, number): (String, i32) = (version.get(0), version.get(1));
+    let is_old = number < MIN_POSTGRES;
     Ok(vec![
-        ("database", Ok(format!("connects in {connect} ms, answers in {answer} µs"))),
-        (
-            "PostgreSQL",
-            version(client.query_one("SHOW server_version", &[]).map_err(Error::from)?.get(0)),
-        ),
+        ("database", Ok(format!("connects in {connected} ms"))),
+        ("PostgreSQL", if is_old { Err(format!("{name} is too old")) } else { Ok(name) }),
         ("migrations", schema(&mut client)?),
         ("TLS", tls(&target)),
     ])
 }
 
-/// `version` is what the server calls it, such as "15.4 (Debian 15.4-1)".
-fn version(version: String) -> Fact {
-    let major = version.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok());
-    match major {
-        Some(MIN_POSTGRES..) => Ok(version),
-        _ => Err(format!("{version}: upgrade to {MIN_POSTGRES} or newer")),
-    }
-}
-
 fn schema(client: &mut Client) -> Result<Fact, Error> {
     let known: BTreeSet<i32> = migrations::versions().collect();
-    let applied = match client.query("SELECT version FROM refinery_schema_history", &[]) {
-        Ok(rows) => rows.iter().map(|row| row.get(0)).collect(),
-        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => BTreeSet::new(),
-        Err(error) => return Err(error.into()),
-    };
+    let applied: BTreeSet<i32> =
+        match client.query("SELECT version FROM refinery_schema_history", &[]) {
+            Ok(rows) => rows.iter().map(|row| row.get("version")).collect(),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => BTreeSet::new(),
+            Err(error) => return Err(error.into()),
+        };
     let [there, here] = [&applied, &known].map(|all| all.last().copied().unwrap_or_default());
-    Ok(match known.difference(&applied).count() {
-        _ if !applied.is_subset(&known) => {
-            Err(format!("the database is at {there}, this program at {here}: run a newer one"))
-        }
-        0 => Ok(format!("at {there}, the newest")),
-        n if may_make_tables(client)? => {
-            Err(format!("{n} to come: `doorward serve` applies them when it starts"))
-        }
-        n => Err(format!(
-            "{n} to come, for which this user needs the right to make tables: make it the owner of \
-             the database"
-        )),
+    let missing = known.difference(&applied).count();
+    Ok(if !applied.is_subset(&known) {
+        Err(format!("the database is at {there}, this program at {here}: run a newer one"))
+    } else if missing == 0 {
+        Ok(format!("at {there}, the newest"))
+    } else if may_make_tables(client)? {
+        Err(format!("{missing} to come: `doorward serve` applies them when it starts"))
+    } else {
+        Err(format!(
+            "{missing} to come, for which this user needs the right to make tables: make it the \
+             owner of the database"
+        ))
     })
 }
 
@@ -145,79 +125,60 @@ fn tls(target: &Target) -> Fact {
     }
 }
 
-/// A port that is taken is well if doorward has it, which then tells whether its database answers.
+/// The port is free, or used by doorward itself.
 fn address(address: SocketAddr) -> Fact {
     match TcpListener::bind(address) {
         Ok(_) => Ok(format!("{address} is free")),
-        Err(error)
-            if error.kind() == ErrorKind::AddrInUse && is_doorward(address).is_ok_and(|is| is) =>
-        {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_doorward(address) => {
             Ok(format!("{address}, where doorward runs"))
         }
         Err(error) => Err(process::cannot_listen(address, &error)),
     }
 }
 
-/// Whether what listens there answers as doorward does.
-fn is_doorward(address: SocketAddr) -> io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIME)?;
-    stream.set_read_timeout(Some(ANSWER_TIME))?;
-    stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(MAX_ANSWER_BYTES).read_to_string(&mut answer)?;
-    Ok(answer.ends_with("\r\n\r\nok\n") || answer.starts_with("HTTP/1.1 503 "))
+/// Whether the program that uses an address answers as doorward does.
+fn is_doorward(address: SocketAddr) -> bool {
+    let ask = || -> io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
+        io::read_to_string(stream.take(MAX_ANSWER_BYTES))
+    };
+    ask().is_ok_and(|it| it.ends_with("\r\n\r\nok\n") || it.starts_with("HTTP/1.1 503 "))
 }
 
 fn public_url(config: &Config) -> Fact {
-    match &config.public_url {
-        Some(url) if config.is_https() => {
-            Ok(format!("{url} makes cookies Secure, and named __Host-doorward"))
-        }
-        Some(url) if url.host_str().is_some_and(database::is_this_machine) => {
-            Ok(format!("{url} is for this machine alone, so cookies need not be Secure"))
-        }
-        Some(url) => Err(format!("{url} sends cookies and passwords in the clear: make it https")),
-        None if config.listen.ip().is_loopback() => {
-            Ok("not set, cookies are Secure only if a trusted proxy says https".to_owned())
-        }
-        None => Err(format!(
+    let is_local = match &config.public_url {
+        Some(url) => url.host_str().is_some_and(database::is_this_machine),
+        None => config.listen.ip().is_loopback(),
+    };
+    let shown = config.public_url.as_ref().map_or("not set", |url| url.as_str());
+    if config.is_https() {
+        Ok(format!("{shown} makes cookies Secure, and named __Host-doorward"))
+    } else if is_local {
+        Ok(format!("{shown}, so cookies are Secure only if a trusted proxy says https"))
+    } else if config.public_url.is_some() {
+        Err(format!("{shown} sends cookies and passwords in the clear: make it https"))
+    } else {
+        Err(format!(
             "not set although others can reach {}, so cookies are not Secure: set \
              DOORWARD_PUBLIC_URL=https://…, with a proxy that speaks TLS in front",
             config.listen
-        )),
+        ))
     }
 }
 
 fn trusted_proxies(config: &Config) -> Fact {
     let proxies = &config.trusted_proxies;
     if let Some(all) = proxies.iter().find(|network| network.prefix_len() == 0) {
-        Err(format!("{all} lets everybody forge an address: name your proxy's alone"))
-    } else if !proxies.is_empty() {
-        Ok(proxies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-    } else if config.is_https() {
-        Err("none, so all visitors seem to be the proxy that speaks https and share its limits: \
-             set DOORWARD_TRUSTED_PROXIES to its address"
-            .to_owned())
+        Err(format!("{all} lets everybody forge an address: name only your proxy's"))
+    } else if proxies.is_empty() && config.is_https() {
+        let advice = "set DOORWARD_TRUSTED_PROXIES to the address of the proxy that speaks https";
+        Err(format!(
+            "none, so all visitors seem to have one address and share its limits: {advice}"
+        ))
     } else {
-        Ok("none".to_owned())
-    }
-}
-
-fn hashing(cost: u32) -> Fact {
-    let password = Password::typed("a password to be timed");
-    let time_one = || {
-        let begun = Instant::now();
-        password.hash(cost).map(|_| begun.elapsed()).map_err(|error| error.to_string())
-    };
-    // A machine that serves may be busy; the faster of two is nearer the truth.
-    let time = time_one()?.min(time_one()?);
-    let found = format!("a password takes {} ms at cost {cost}", time.as_millis());
-    if time < MIN_HASH_TIME {
-        Err(format!("{found}, too cheap to guess: raise DOORWARD_BCRYPT_COST"))
-    } else if time > MAX_HASH_TIME {
-        Err(format!("{found}, and logins wait for each other: lower DOORWARD_BCRYPT_COST"))
-    } else {
-        Ok(found)
+        Ok(format!("networks: {}", proxies.len()))
     }
 }
 
