@@ -2,39 +2,31 @@
 //!
 //! A database that is slow, or does not answer at all, must not hold up requests for long. So every
 //! statement has a deadline that PostgreSQL enforces. A frozen PostgreSQL enforces none, so database
-//! work also runs on threads of its own, and the request stops waiting for them after a deadline.
+//! work runs on threads of its own, and the request stops waiting for them after a deadline.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postgres::types::ToSql;
-use postgres::{Client, Row, Statement, Transaction};
-use r2d2::{ManageConnection, NopErrorHandler, Pool};
+use parking_lot::Mutex;
 
+pub use self::connection::Connection;
 use self::outage::Outage;
 pub use self::target::{Target, is_this_machine};
-use crate::error::{Error, StartError, one_line};
+use crate::error::{Error, StartError};
 use crate::line::{Line, Timeouts};
 
+mod connection;
 pub(crate) mod migrations;
 mod outage;
 mod target;
 
-/// The values for `$1`, `$2` and so on in a query.
-pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
-
 /// The size of the pool. Few connections are enough: a query takes less than a millisecond, and no
 /// connection is held while a password is hashed.
-const MAX_CONNECTIONS: u32 = 8;
+const MAX_CONNECTIONS: usize = 8;
 
-/// How long the pool waits for a free connection, and a connection for a server that does not answer.
+/// How long a connection waits for a server that does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The deadlines that PostgreSQL enforces. They are shorter than ours, so that it cancels a slow
-/// statement first, and its connection can be used again.
-const DEADLINES: &str = "SET statement_timeout = '2s'; SET lock_timeout = '2s'";
 
 /// How long one call of [`Database::run`] may take.
 const MAX_TIME: Duration = Duration::from_millis(2_500);
@@ -50,22 +42,16 @@ thread_local! {
 
 /// A pool of connections to one database with an up-to-date schema.
 pub struct Database {
-    pool: Pool<Manager>,
+    pool: Arc<Pool>,
+    /// A thread for each connection.
     line: Line<()>,
-    outage: Arc<Outage>,
+    outage: Outage,
 }
 
-/// A connection of the pool.
-pub struct Connection {
-    client: Client,
-    /// The statements that are prepared on this connection, by their SQL.
-    prepared: HashMap<&'static str, Statement>,
-}
-
-/// Makes and tests the connections of the pool.
-struct Manager {
+struct Pool {
     target: Target,
-    outage: Arc<Outage>,
+    /// The connections that are not in use. The one that was used last is used next.
+    idle: Mutex<Vec<Connection>>,
 }
 
 impl Database {
@@ -77,14 +63,9 @@ impl Database {
     pub fn connect(url: &str) -> Result<Database, StartError> {
         let target = Target::parse(url)?;
         migrations::run(&mut target.connect()?)?;
-        let outage = Arc::new(Outage::new(target.place()));
-        let pool = Pool::builder()
-            .max_size(MAX_CONNECTIONS)
-            .min_idle(Some(1))
-            .connection_timeout(PATIENCE)
-            .error_handler(Box::new(NopErrorHandler))
-            .build_unchecked(Manager { target, outage: Arc::clone(&outage) });
-        Ok(Database { pool, line: Line::new("query", MAX_CONNECTIONS as usize)?, outage })
+        let outage = Outage::new(target.place());
+        let pool = Arc::new(Pool { target, idle: Mutex::default() });
+        Ok(Database { pool, line: Line::new("query", MAX_CONNECTIONS)?, outage })
     }
 
     /// Begins a request on this thread. From now on, its database work may take 5 s in all.
@@ -101,19 +82,12 @@ impl Database {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, postgres::Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let pool = self.pool.clone();
+        let pool = Arc::clone(&self.pool);
         let limit = TIME_LEFT.get().map_or(MAX_TIME, |left| left.min(MAX_TIME));
         let timeouts = Timeouts { begin: limit, finish: limit };
-        let outcome = count_time(|| {
-            self.line.run((), timeouts, move || {
-                // The pool tests a connection before it returns it, so no request fails after PostgreSQL
-                // was restarted.
-                let mut connection =
-                    pool.get().map_err(|error| Error::Database(one_line(&error)))?;
-                work(&mut connection).map_err(Error::from)
-            })
-        });
+        let outcome = count_time(|| self.line.run((), timeouts, move || pool.run(work)));
         match &outcome {
+            Ok(Ok(_)) => self.outage.end(),
             Ok(Err(Error::Database(cause))) => self.outage.begin(cause),
             // A request that had little time left proves nothing.
             Err(Error::Busy(_)) if limit == MAX_TIME => {
@@ -131,8 +105,28 @@ impl Database {
 
     /// Whether the database answers.
     pub fn ping(&self) -> Result<(), Error> {
-        // The pool has just tested the connection that it returns.
+        // Every connection is tested before it is used.
         self.run(|_| Ok(()))
+    }
+}
+
+impl Pool {
+    fn run<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, postgres::Error>,
+    ) -> Result<T, Error> {
+        let idle = self.idle.lock().pop();
+        // The test finds connections that were lost, such as when PostgreSQL was restarted.
+        let mut connection = match idle.and_then(Connection::tested) {
+            Some(connection) => connection,
+            None => Connection::open(&self.target)?,
+        };
+        let outcome = work(&mut connection).map_err(Error::from);
+        // After an outage, a new connection may lead to another server.
+        if !outcome.as_ref().is_err_and(Error::is_outage) {
+            self.idle.lock().push(connection);
+        }
+        outcome
     }
 }
 
@@ -142,70 +136,4 @@ pub(crate) fn count_time<T>(wait: impl FnOnce() -> T) -> T {
     let outcome = wait();
     TIME_LEFT.set(left.map(|left| left.saturating_sub(begun.elapsed())));
     outcome
-}
-
-impl Connection {
-    /// The rows of a query.
-    pub fn query(
-        &mut self,
-        sql: &'static str,
-        params: Params,
-    ) -> Result<Vec<Row>, postgres::Error> {
-        let statement = self.prepare(sql)?;
-        self.client.query(&statement, params)
-    }
-
-    /// The first row of a query. `None` if it has no rows.
-    pub fn query_opt(
-        &mut self,
-        sql: &'static str,
-        params: Params,
-    ) -> Result<Option<Row>, postgres::Error> {
-        Ok(self.query(sql, params)?.into_iter().next())
-    }
-
-    /// Runs a statement, and returns the number of rows that it changed.
-    pub fn execute(&mut self, sql: &'static str, params: Params) -> Result<u64, postgres::Error> {
-        let statement = self.prepare(sql)?;
-        self.client.execute(&statement, params)
-    }
-
-    /// Begins a transaction.
-    pub fn transaction(&mut self) -> Result<Transaction<'_>, postgres::Error> {
-        self.client.transaction()
-    }
-
-    /// The prepared statement for `sql`; prepares it if this connection has not yet.
-    fn prepare(&mut self, sql: &'static str) -> Result<Statement, postgres::Error> {
-        if let Some(known) = self.prepared.get(sql) {
-            return Ok(known.clone());
-        }
-        let statement = self.client.prepare(sql)?;
-        self.prepared.insert(sql, statement.clone());
-        Ok(statement)
-    }
-}
-
-impl ManageConnection for Manager {
-    type Connection = Connection;
-    type Error = postgres::Error;
-
-    fn connect(&self) -> Result<Connection, postgres::Error> {
-        let mut client =
-            self.target.open().inspect_err(|error| self.outage.begin(&one_line(error)))?;
-        client.batch_execute(DEADLINES)?;
-        self.outage.end();
-        Ok(Connection { client, prepared: HashMap::new() })
-    }
-
-    /// Tests a connection before a request gets it.
-    fn is_valid(&self, connection: &mut Connection) -> Result<(), postgres::Error> {
-        connection.client.simple_query("")?;
-        self.outage.end();
-        Ok(())
-    }
-
-    fn has_broken(&self, connection: &mut Connection) -> bool {
-        connection.client.is_closed()
-    }
 }

@@ -25,8 +25,8 @@ fn an_outage_is_one_line_when_it_begins_with_its_cause_and_one_when_it_ends_with
     });
     assert_eq!(failed, 24);
     database.set_reachable(true);
-    until(|| server.log().contains("answers again"));
     assert_eq!(health(), 200);
+    until(|| server.log().contains("answers again"));
     let log = server.log();
     let lines: Vec<&str> = log.lines().filter(|line| !line.contains("/healthz")).collect();
     let [.., gone, back] = lines[..] else { panic!("{log}") };
