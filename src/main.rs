@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use doorward::admin::users::UserCommand;
 use doorward::admin::{CommandError, check, settings_file, users};
 use doorward::config::with_variable;
@@ -23,6 +23,10 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
+    /// Where to find the settings of the installed service if DATABASE_URL is not set
+    #[arg(long, value_name = "FILE", default_value = settings_file::INSTALLED, global = true)]
+    settings: PathBuf,
+
     #[command(flatten, next_help_heading = "Settings")]
     config: Config,
 }
@@ -34,31 +38,18 @@ enum Command {
     Serve,
     /// Look after the users; a running server notices within a second
     User {
-        #[command(flatten)]
-        installed: Installed,
         #[command(subcommand)]
         command: UserCommand,
     },
     /// Tell whether all is set up as it should be, and what to do where it is not
-    Check {
-        #[command(flatten)]
-        installed: Installed,
-    },
-}
-
-/// Where the service has its settings.
-#[derive(Args)]
-struct Installed {
-    /// Where to find the settings of the installed service if DATABASE_URL is not set
-    #[arg(long, value_name = "FILE", default_value = settings_file::INSTALLED, global = true)]
-    settings: PathBuf,
+    Check,
 }
 
 /// The exit status if settings or arguments are wrong.
 const USAGE: u8 = 2;
 
-/// The settings in the help of the user commands.
-const USED_BY_USER_COMMANDS: [&str; 2] = ["database_url", "bcrypt_cost"];
+/// The flags in the help of the user commands.
+const USED_BY_USER_COMMANDS: [&str; 3] = ["settings", "database_url", "bcrypt_cost"];
 
 fn main() -> ExitCode {
     let matches = command().try_get_matches();
@@ -76,34 +67,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { command, config }: Cli) -> Result<(), CommandError> {
+fn run(Cli { command, settings, config }: Cli) -> Result<(), CommandError> {
+    if config.database_url.is_empty() {
+        settings_file::run_again_with(&settings)?;
+    }
     match command {
         None | Some(Command::Serve) => serve(config),
-        Some(Command::User { installed, command }) => {
-            installed.replace_missing(&config)?;
-            users::run(&command, &config)
-        }
-        Some(Command::Check { installed }) => {
-            installed.replace_missing(&config)?;
-            check::run(&config)
-        }
-    }
-}
-
-impl Installed {
-    /// Uses the settings of the installed service if no database is named.
-    fn replace_missing(&self, config: &Config) -> Result<(), StartError> {
-        if config.database_url.is_empty() {
-            settings_file::run_again_with(&self.settings)?;
-        }
-        Ok(())
+        Some(Command::User { command }) => users::run(&command, &config),
+        Some(Command::Check) => check::run(&config),
     }
 }
 
 /// The command line. A setting may stand before or after the command. The help of the user commands shows
 /// only what they use.
 fn command() -> clap::Command {
-    let command = Cli::command().mut_args(|flag| with_variable(flag).global(true));
+    let command = Cli::command().mut_args(|flag| match flag.get_id().as_str() {
+        "settings" => flag,
+        _ => with_variable(flag).global(true),
+    });
     let is_unused = |flag: &&Arg| !USED_BY_USER_COMMANDS.contains(&flag.get_id().as_str());
     let unused = command.get_arguments().filter(is_unused).cloned();
     let hidden: Vec<Arg> = unused.map(|flag| flag.hide(true)).collect();

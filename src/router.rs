@@ -152,8 +152,8 @@ fn explain(visit: &mut Visit, error: &Error) -> Response {
     let asked = quoted(&format!("{} {}", visit.request.method(), visit.path));
     match error {
         Error::CrossSite => event("cross-site-refused", visit.ip, &[("path", visit.path)]),
-        // The log lines about the outage count this request.
-        _ if error.is_outage() && visit.app.database.counts_failure() => {}
+        // The log has a line for the whole outage.
+        _ if error.is_outage() && visit.app.database.is_away() => {}
         Error::Busy(_) => log::warn!("{asked}: {error}"),
         _ if error.is_outage() || error.is_mistake() => log::error!("{asked}: {error}"),
         _ => log::debug!("{asked}: {error}"),

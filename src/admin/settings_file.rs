@@ -1,4 +1,4 @@
-//! The settings of the installed service, for commands that are typed on its server.
+//! The settings of the installed service, for commands that an administrator types on its server.
 
 use std::env;
 use std::fs;

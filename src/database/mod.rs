@@ -98,9 +98,9 @@ impl Database {
         outcome?
     }
 
-    /// Counts a failed request for the log line about the current outage. `false` if there is no outage.
-    pub(crate) fn counts_failure(&self) -> bool {
-        self.outage.counts_failure()
+    /// Whether the log already says that the database is away.
+    pub(crate) fn is_away(&self) -> bool {
+        self.outage.is_away()
     }
 
     /// Whether the database answers.
