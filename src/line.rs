@@ -61,7 +61,11 @@ impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
                 .name(name.to_owned())
-                .spawn(move || shared.run_jobs())
+                .spawn(move || {
+                    while let Some(job) = shared.next() {
+                        (job.work)();
+                    }
+                })
                 .map_err(|error| StartError::System("threads", error))?;
         }
         Ok(Line { name, shared })
@@ -107,12 +111,6 @@ impl<K: Copy + Eq + Hash> Shared<K> {
     fn push(&self, key: K, job: Job) {
         self.queue.lock().push(key, job);
         self.changed.notify_one();
-    }
-
-    fn run_jobs(&self) {
-        while let Some(job) = self.next() {
-            (job.work)();
-        }
     }
 
     /// Waits for a job whose turn it is. `None` when the line is closed.

@@ -2,7 +2,7 @@
 //! systemd, and enough open files.
 
 use std::env;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
@@ -42,21 +42,11 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 /// Why the server cannot listen on an address, and what to do about it.
 pub fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        ErrorKind::AddrInUse => {
-            let port = address.port().checked_add(1).unwrap_or(8080);
-            let other = SocketAddr::new(address.ip(), port);
-            format!("; for another port set the variable DOORWARD_LISTEN={other}")
-        }
-        ErrorKind::AddrNotAvailable => {
-            format!("; write 127.0.0.1:{0} for this machine or 0.0.0.0:{0} for all", address.port())
-        }
-        ErrorKind::PermissionDenied => {
-            "; write a port above 1023, such as 8080, and put a proxy in front".to_owned()
-        }
-        _ => String::new(),
-    };
-    format!("{address}: {error}{advice}")
+    let other = address.port().checked_add(1).unwrap_or(8080);
+    format!(
+        "{address}: {error}; write an address of this machine, or 0.0.0.0 for all, and a free port \
+         above 1023, such as {other}"
+    )
 }
 
 /// A socket that becomes readable when SIGTERM or SIGINT asks the process to stop.

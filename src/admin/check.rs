@@ -1,7 +1,6 @@
 //! `doorward check`: whether everything is set up correctly. It prints a line for each fact: ✓, or ✗ with
 //! what to do. It finds everything that would end the start, and changes nothing.
 
-use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -87,24 +86,21 @@ fn database(url: &str) -> Result<Vec<(&'static str, Fact)>, CommandError> {
 }
 
 fn schema(client: &mut Client) -> Result<Fact, Error> {
-    let known: BTreeSet<i32> = migrations::versions().collect();
-    let applied: BTreeSet<i32> =
-        match client.query("SELECT version FROM refinery_schema_history", &[]) {
-            Ok(rows) => rows.iter().map(|row| row.get("version")).collect(),
-            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => BTreeSet::new(),
-            Err(error) => return Err(error.into()),
-        };
-    let [there, here] = [&applied, &known].map(|all| all.last().copied().unwrap_or_default());
-    let missing = known.difference(&applied).count();
-    Ok(if !applied.is_subset(&known) {
-        Err(format!("the database is at {there}, this program at {here}: run a newer one"))
-    } else if missing == 0 {
-        Ok(format!("at {there}, the newest"))
+    let applied = match client.query("SELECT max(version) FROM refinery_schema_history", &[]) {
+        Ok(rows) => rows.first().and_then(|row| row.get("max")).unwrap_or(0),
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    let newest = migrations::newest();
+    Ok(if applied == newest {
+        Ok(format!("at {applied}, the newest"))
+    } else if applied > newest {
+        Err(format!("the database is at {applied}, this program at {newest}: run a newer one"))
     } else if may_make_tables(client)? {
-        Err(format!("{missing} to come: `doorward serve` applies them when it starts"))
+        Err(format!("at {applied}: `doorward serve` brings them to {newest} when it starts"))
     } else {
         Err(format!(
-            "{missing} to come, for which this user needs the right to make tables: make it the \
+            "at {applied}, and this user needs the right to make tables for the rest: make it the \
              owner of the database"
         ))
     })

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use postgres::Client;
-use refinery::Target;
+use refinery::{Migration, Target};
 
 use self::embedded::migrations;
 use crate::accounts::email;
@@ -50,9 +50,9 @@ pub fn run(client: &mut Client) -> Result<(), StartError> {
     }
 }
 
-/// The versions of the migrations that this program knows.
-pub fn versions() -> impl Iterator<Item = i32> {
-    migrations::runner().get_migrations().clone().into_iter().map(|migration| migration.version())
+/// The version of the newest migration that this program knows.
+pub fn newest() -> i32 {
+    migrations::runner().get_migrations().iter().map(Migration::version).max().unwrap_or(0)
 }
 
 fn migrate(client: &mut Client) -> Result<(), Cause> {

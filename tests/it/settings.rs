@@ -70,7 +70,7 @@ fn a_value_that_cannot_work_is_one_line_that_shows_what_a_right_one_looks_like()
         ("DOORWARD_PUBLIC_URL", "https://", "write https://members.example.org, "),
         ("DOORWARD_LISTEN", "8080", "address and a port, such as 127.0.0.1:8080\n"),
         ("DOORWARD_LISTEN", "localhost:81", "address and a port, such as 127.0.0.1:8080\n"),
-        ("DOORWARD_LISTEN", "192.0.2.1:8080", "this machine or 0.0.0.0:8080 for all\n"),
+        ("DOORWARD_LISTEN", "192.0.2.1:8080", "an address of this machine, or 0.0.0.0 for all, "),
         ("DOORWARD_TRUSTED_PROXIES", "nginx", "write 127.0.0.1 or 10.0.0.0/8\n"),
         ("DOORWARD_REGISTRATION", "shut", "open, closed"),
         ("DOORWARD_BCRYPT_COST", "9", "10..=20"),
@@ -148,7 +148,7 @@ fn a_taken_port_says_how_to_choose_another() {
     let address = other.local_addr().unwrap().to_string();
     let next = other.local_addr().unwrap().port().checked_add(1).unwrap_or(8080);
     let refused = run(&[NOBODY, ("DOORWARD_LISTEN", &address)], &["serve"], "");
-    assert_refused(&refused, 2, &format!("set the variable DOORWARD_LISTEN=127.0.0.1:{next}\n"));
+    assert_refused(&refused, 2, &format!("a free port above 1023, such as {next}\n"));
 }
 
 #[test]
