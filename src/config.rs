@@ -10,7 +10,7 @@ use humantime::format_duration;
 use ipnet::IpNet;
 use url::Url;
 
-use self::values::{address, contact, name, network, number, public_url, session_time, timeout};
+use self::values::{address, between, contact, name, network, public_url, session_time, timeout};
 use crate::error::StartError;
 
 mod values;
@@ -94,28 +94,23 @@ pub struct Config {
 #[derive(Clone, Debug, Args)]
 pub struct Limits {
     /// Connections at once
-    #[arg(long, default_value = "1024")]
-    #[arg(value_parser = |value: &str| number(value, 1..=MANY))]
+    #[arg(long, default_value = "1024", value_parser = between(1..=MANY))]
     pub max_connections: usize,
 
     /// Connections at once from one network (an IPv4 address or an IPv6 /64); trusted proxies are excepted
-    #[arg(long, default_value = "128")]
-    #[arg(value_parser = |value: &str| number(value, 1..=MANY))]
+    #[arg(long, default_value = "128", value_parser = between(1..=MANY))]
     pub max_connections_per_address: usize,
 
     /// Bytes in the request line and headers
-    #[arg(long, default_value = "16384")]
-    #[arg(value_parser = |value: &str| number(value, 1024..=MEGABYTE))]
+    #[arg(long, default_value = "16384", value_parser = between(1024..=MEGABYTE))]
     pub max_head_bytes: usize,
 
     /// Headers in a request, at most 128
-    #[arg(long, default_value = "100")]
-    #[arg(value_parser = |value: &str| number(value, 1..=MOST_HEADERS))]
+    #[arg(long, default_value = "100", value_parser = between(1..=MOST_HEADERS))]
     pub max_headers: usize,
 
     /// Bytes in a request's body
-    #[arg(long, default_value = "65536")]
-    #[arg(value_parser = |value: &str| number(value, 1024..=MEGABYTE))]
+    #[arg(long, default_value = "65536", value_parser = between(1024..=MEGABYTE))]
     pub max_body_bytes: usize,
 
     /// Time for a head, from its first byte to its last
@@ -195,7 +190,7 @@ pub(crate) fn variables() -> Vec<String> {
 /// as not set.
 pub fn with_variable(flag: Arg) -> Arg {
     let name = variable(&flag);
-    let flag = if flag.get_action().takes_values() { flag.value_name(name.clone()) } else { flag };
+    let flag = flag.value_name(name.clone());
     // clap would take an empty variable for a value.
     let is_empty = env::var_os(&name).is_some_and(|value| value.is_empty());
     if is_empty { flag } else { flag.env(name) }

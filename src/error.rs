@@ -95,11 +95,7 @@ impl Error {
 
     /// Whether the cause is a mistake in this program, or a failure of its system. Only the log names it.
     pub fn is_mistake(&self) -> bool {
-        match self {
-            Error::System(_) => true,
-            Error::Query(_) => !self.is_outage(),
-            _ => false,
-        }
+        matches!(self, Error::System(_) | Error::Query(_)) && !self.is_outage()
     }
 
     /// PostgreSQL's code for the error, if it refused a statement.
@@ -121,17 +117,12 @@ pub(crate) fn is_outage(code: &SqlState) -> bool {
 
 /// An error and all its causes, on one line. Without PostgreSQL's `DETAIL`, which may contain a whole row
 /// with its password hash.
-pub(crate) fn one_line(error: &dyn StdError) -> String {
-    let brief = |error: &dyn StdError| {
-        let text = error.to_string();
-        text.split("\nDETAIL:").next().unwrap_or_default().to_owned()
-    };
-    let mut line = brief(error);
-    for cause in iter::successors(error.source(), |&cause| cause.source()) {
-        let text = brief(cause);
-        if !line.contains(&text) {
-            line = format!("{line}: {text}");
-        }
-    }
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
+pub(crate) fn one_line(error: &(dyn StdError + 'static)) -> String {
+    let causes = iter::successors(Some(error), |&cause| cause.source());
+    let texts = causes.map(|cause| {
+        let text = cause.to_string();
+        let without_detail = text.split("\nDETAIL:").next().unwrap_or_default();
+        without_detail.split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    texts.collect::<Vec<_>>().join(": ")
 }

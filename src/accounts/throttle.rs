@@ -110,12 +110,6 @@ impl Throttle {
     pub fn accept_form(&self, ip: IpAddr) {
         self.forms.give_back(self.hasher.hash_one(network(ip)));
     }
-
-    /// The number of keys that all limits remember, at most 400,000.
-    pub fn keys(&self) -> usize {
-        let limits = [&self.by_email, &self.by_network, &self.registrations, &self.forms];
-        limits.map(|limit| limit.empty_at.lock().len()).iter().sum()
-    }
 }
 
 impl Default for Throttle {
@@ -227,5 +221,39 @@ mod tests {
         assert_eq!(allowed_for_ada(&throttle, now), 1);
         throttle.forgive(&last);
         assert_eq!(allowed_for_ada(&throttle, now), 10);
+    }
+
+    fn keys(throttle: &Throttle) -> usize {
+        let Throttle { by_email, by_network, registrations, forms, .. } = throttle;
+        [by_email, by_network, registrations, forms].map(|it| it.empty_at.lock().len()).iter().sum()
+    }
+
+    #[test]
+    fn a_flood_of_addresses_is_forgotten_beyond_a_hundred_thousand() {
+        let throttle = Throttle::new();
+        for n in 0..250_000_u32 {
+            let ip = IpAddr::from(Ipv4Addr::from(n));
+            assert!(throttle.login("ada@example.org", ip).is_ok());
+            assert!(throttle.registration(ip).is_ok());
+        }
+        assert_eq!(keys(&throttle), 300_000);
+    }
+
+    #[test]
+    fn a_network_that_is_refused_pushes_no_count_out() {
+        let throttle = Throttle::new();
+        let (flood, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        for n in 0..50 {
+            assert!(throttle.login(&format!("{n}@example.org"), flood).is_ok());
+        }
+        for _ in 0..10 {
+            assert!(throttle.login("ada@example.org", other).is_ok());
+        }
+        let before = keys(&throttle);
+        for n in 0..200_000 {
+            assert!(throttle.login(&format!("flood-{n}@example.org"), flood).is_err());
+        }
+        assert_eq!(keys(&throttle), before);
+        assert!(throttle.login("ada@example.org", other).is_err(), "ten guesses stay ten");
     }
 }

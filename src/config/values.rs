@@ -47,10 +47,11 @@ pub fn network(value: &str) -> Result<IpNet, String> {
     address.or_else(|_| value.parse()).map_err(|_| "write 127.0.0.1 or 10.0.0.0/8".to_owned())
 }
 
-pub fn number(value: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
-    let (least, most) = (range.start(), range.end());
-    let within = value.parse().ok().filter(|number| range.contains(number));
-    within.ok_or_else(|| format!("write a number from {least} to {most}"))
+pub fn between(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |value| {
+        let within = value.parse().ok().filter(|number| range.contains(number));
+        within.ok_or_else(|| format!("write a number from {} to {}", range.start(), range.end()))
+    }
 }
 
 pub fn session_time(value: &str) -> Result<Duration, String> {
