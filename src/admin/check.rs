@@ -1,6 +1,7 @@
 //! `doorward check`: whether everything is set up correctly. It prints a line for each fact: ✓, or ✗ with
 //! what to do. It finds everything that would end the start, and changes nothing.
 
+use std::error::Error as StdError;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -18,10 +19,7 @@ use crate::files;
 use crate::process;
 
 /// `Ok` with what was found, or `Err` with what is wrong and what to do about it.
-type Fact = Result<String, String>;
-
-/// The oldest version of PostgreSQL that works, as its `server_version_num` counts.
-const MIN_POSTGRES: i32 = 13_00_00;
+type Fact = Result<String, Box<dyn StdError>>;
 
 /// How long a program that uses our port may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -35,16 +33,14 @@ const MAX_ANSWER_BYTES: u64 = 65_536;
 /// [`CommandError::Refused`] if any fact is ✗.
 pub fn run(config: &Config) -> Result<(), CommandError> {
     let mut facts = vec![("settings", settings(config))];
-    facts.extend(database(&config.database_url).unwrap_or_else(|error| {
-        let cause = error.to_string().trim_start_matches("database: ").to_owned();
-        vec![("database", Err(cause))]
-    }));
-    let open_files = process::raise_open_files_limit(&config.limits);
+    facts.extend(
+        database(&config.database_url).unwrap_or_else(|error| vec![("database", Err(error))]),
+    );
     facts.extend([
         ("address", address(config.listen)),
         ("public URL", public_url(config)),
         ("trusted proxies", trusted_proxies(config)),
-        ("open files", open_files.map(|n| format!("{n}, enough for every connection"))),
+        ("open files", open_files(config)),
         ("members' folder", members_folder(config)),
     ]);
     for (name, fact) in &facts {
@@ -63,47 +59,41 @@ pub fn run(config: &Config) -> Result<(), CommandError> {
 fn settings(config: &Config) -> Fact {
     let contradiction = config.check().err().map(|error| error.to_string());
     let wrong: Vec<_> = contradiction.into_iter().chain(environment::warnings()).collect();
-    if wrong.is_empty() { Ok("valid".to_owned()) } else { Err(wrong.join("; ")) }
+    if wrong.is_empty() { Ok("valid".to_owned()) } else { Err(wrong.join("; ").into()) }
 }
 
 /// The facts about a database that answers.
-fn database(url: &str) -> Result<Vec<(&'static str, Fact)>, CommandError> {
-    const VERSION: &str = "
-        SELECT current_setting('server_version'), current_setting('server_version_num')::INTEGER";
+fn database(url: &str) -> Result<Vec<(&'static str, Fact)>, Box<dyn StdError>> {
     let target = Target::parse(url)?;
     let begun = Instant::now();
     let mut client = target.connect()?;
-    let connected = begun.elapsed().as_millis();
-    let version = client.query_one(VERSION, &[]).map_err(Error::from)?;
-    let (name, number): (String, i32) = (version.get(0), version.get(1));
-    let is_old = number < MIN_POSTGRES;
+    let time = begun.elapsed().as_millis();
+    let version: String =
+        client.query_one("SHOW server_version", &[]).map_err(Error::from)?.get("server_version");
     Ok(vec![
-        ("database", Ok(format!("connects in {connected} ms"))),
-        ("PostgreSQL", if is_old { Err(format!("{name} is too old")) } else { Ok(name) }),
-        ("migrations", schema(&mut client)?),
+        ("database", Ok(format!("PostgreSQL {version}, connects in {time} ms"))),
+        ("migrations", migrations(&mut client)),
         ("TLS", tls(&target)),
     ])
 }
 
-fn schema(client: &mut Client) -> Result<Fact, Error> {
+fn migrations(client: &mut Client) -> Fact {
     let applied = match client.query("SELECT max(version) FROM refinery_schema_history", &[]) {
         Ok(rows) => rows.first().and_then(|row| row.get("max")).unwrap_or(0),
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => 0,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(Error::from(error).into()),
     };
     let newest = migrations::newest();
-    Ok(if applied == newest {
+    if applied == newest {
         Ok(format!("at {applied}, the newest"))
     } else if applied > newest {
-        Err(format!("the database is at {applied}, this program at {newest}: run a newer one"))
+        Err(format!("the database is at {applied}, this program at {newest}: run a newer one")
+            .into())
     } else if may_make_tables(client)? {
-        Err(format!("at {applied}: `doorward serve` brings them to {newest} when it starts"))
+        Err(format!("at {applied}: `doorward serve` brings them to {newest} when it starts").into())
     } else {
-        Err(format!(
-            "at {applied}, and this user needs the right to make tables for the rest: make it the \
-             owner of the database"
-        ))
-    })
+        Err("this user needs the right to make tables: make it the owner of the database".into())
+    }
 }
 
 fn may_make_tables(client: &mut Client) -> Result<bool, Error> {
@@ -117,7 +107,7 @@ fn tls(target: &Target) -> Fact {
     } else if target.is_local() {
         Ok("not needed, the database is on this machine".to_owned())
     } else {
-        Err("anybody on the way can read or change the data: remove sslmode=disable".to_owned())
+        Err("anybody on the way can read or change the data: remove sslmode=disable".into())
     }
 }
 
@@ -128,7 +118,7 @@ fn address(address: SocketAddr) -> Fact {
         Err(error) if error.kind() == ErrorKind::AddrInUse && is_doorward(address) => {
             Ok(format!("{address}, where doorward runs"))
         }
-        Err(error) => Err(process::cannot_listen(address, &error)),
+        Err(error) => Err(process::cannot_listen(address, &error).into()),
     }
 }
 
@@ -154,41 +144,42 @@ fn public_url(config: &Config) -> Fact {
     } else if is_local {
         Ok(format!("{shown}, so cookies are Secure only if a trusted proxy says https"))
     } else if config.public_url.is_some() {
-        Err(format!("{shown} sends cookies and passwords in the clear: make it https"))
+        Err(format!("{shown} sends cookies and passwords in the clear: make it https").into())
     } else {
-        Err(format!(
-            "not set although others can reach {}, so cookies are not Secure: set \
-             DOORWARD_PUBLIC_URL=https://…, with a proxy that speaks TLS in front",
-            config.listen
-        ))
+        let advice = "set DOORWARD_PUBLIC_URL=https://…, with a proxy that speaks TLS in front";
+        Err(format!("not set although others can reach {}: {advice}", config.listen).into())
     }
 }
 
 fn trusted_proxies(config: &Config) -> Fact {
     let proxies = &config.trusted_proxies;
     if let Some(all) = proxies.iter().find(|network| network.prefix_len() == 0) {
-        Err(format!("{all} lets everybody forge an address: name only your proxy's"))
+        Err(format!("{all} lets everybody forge an address: name only your proxy's").into())
     } else if proxies.is_empty() && config.is_https() {
-        let advice = "set DOORWARD_TRUSTED_PROXIES to the address of the proxy that speaks https";
-        Err(format!(
-            "none, so all visitors seem to have one address and share its limits: {advice}"
-        ))
+        Err("none, so all visitors seem to be the proxy that speaks https and share its limits: set \
+             DOORWARD_TRUSTED_PROXIES to its address"
+            .into())
     } else {
         Ok(format!("networks: {}", proxies.len()))
     }
+}
+
+fn open_files(config: &Config) -> Fact {
+    let files = process::raise_open_files_limit(&config.limits)?;
+    Ok(format!("{files}, enough for every connection"))
 }
 
 fn members_folder(config: &Config) -> Fact {
     let Some(folder) = &config.files else {
         return Ok("not set, so a built-in cheat sheet is the one file".to_owned());
     };
-    files::must_be_listed(folder).map_err(|error| error.to_string())?;
-    let files = files::list(folder).map_err(|error| error.to_string())?;
+    files::must_be_listed(folder)?;
+    let files = files::list(folder)?;
     for file in &files {
-        files::open(folder, &file.name).map_err(|error| error.to_string())?;
+        files::open(folder, &file.name)?;
     }
     if files::is_hidden_from_service(folder) {
-        return Err(format!("{}: {}", folder.display(), files::HIDDEN));
+        return Err(format!("{}: {}", folder.display(), files::HIDDEN).into());
     }
     Ok(format!("{}, files: {}", folder.display(), files.len()))
 }
