@@ -71,11 +71,8 @@ pub(crate) fn quoted(value: &str) -> String {
 fn message(record: &Record) -> String {
     let text = record.args().to_string();
     let is_event = record.target() == module_path!();
-    // Looking at bytes is much faster, and nearly every line is ASCII.
-    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    let has_control = !is_plain && text.contains(char::is_control);
-    let is_harmless = is_event || !has_control && !text.contains("event=");
-    if is_harmless { text } else { format!("{text:?}") }
+    let is_harmless = !text.contains(char::is_control) && !text.contains("event=");
+    if is_event || is_harmless { text } else { format!("{text:?}") }
 }
 
 /// Whether systemd connected this file to its journal (systemd.exec(5), `JOURNAL_STREAM`).

@@ -27,17 +27,15 @@ const BACKLOG: i32 = 4096;
 /// [`StartError::Setting`] if the address is in use or is not this machine's, or if systemd passed
 /// something other than a TCP socket.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let socket = match ListenFd::from_env().take_tcp_listener(0) {
-        Ok(Some(held)) => Ok(held),
-        Ok(None) => TcpListener::bind(address),
-        Err(error) => Err(error),
-    };
-    let listening = socket.and_then(|socket| {
+    let listen = || -> io::Result<TcpListener> {
+        let socket = match ListenFd::from_env().take_tcp_listener(0)? {
+            Some(inherited) => inherited,
+            None => TcpListener::bind(address)?,
+        };
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(socket)
-    });
-    listening
-        .map_err(|error| StartError::Setting("DOORWARD_LISTEN", cannot_listen(address, &error)))
+    };
+    listen().map_err(|error| StartError::Setting("DOORWARD_LISTEN", cannot_listen(address, &error)))
 }
 
 /// Why the server cannot listen on an address, and what to do about it.
