@@ -46,7 +46,7 @@ const INVISIBLE: [RangeInclusive<char>; 18] = [
 const JOINERS: [RangeInclusive<char>; 3] =
     ['\u{200c}'..='\u{200d}', '\u{fe0e}'..='\u{fe0f}', '\u{e0020}'..='\u{e007f}'];
 
-/// Replaces a hash, unless somebody has replaced it already. `sessions/table.rs` uses it, too.
+/// Replaces a hash, unless somebody has replaced it already. `sessions/` uses it.
 pub(crate) const SET_HASH: &str = "
     UPDATE users
     SET pwdhash = $3

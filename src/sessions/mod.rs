@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
+use postgres::Transaction;
 
 use self::carried::Carried;
 pub use self::carried::{Flash, MESSAGE_LIFETIME};
@@ -32,7 +33,7 @@ pub use self::session::{Login, Session, Which};
 use self::strangers::Strangers;
 use self::table::Table;
 use crate::accounts::passwords::PasswordHash;
-use crate::accounts::users::User;
+use crate::accounts::users::{SET_HASH, User};
 use crate::config::Config;
 use crate::database::{Database, count_time};
 use crate::error::Error;
@@ -146,7 +147,21 @@ impl Sessions {
         old: &PasswordHash,
         new: &PasswordHash,
     ) -> Result<Option<usize>, Error> {
-        let Some(ended) = self.table.change_password(uid, old, new)? else { return Ok(None) };
+        let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
+        self.end_with(uid, Which::All, move |transaction| {
+            Ok(transaction.execute(SET_HASH, &[&uid, &old, &new])? == 1)
+        })
+    }
+
+    /// Makes a change to the row of a user and ends sessions of theirs, in one transaction. Returns how many
+    /// it ended; `None`, with nothing changed, if `change` returns `false`.
+    pub(crate) fn end_with(
+        &self,
+        uid: i64,
+        which: Which,
+        change: impl FnOnce(&mut Transaction) -> Result<bool, postgres::Error> + Send + 'static,
+    ) -> Result<Option<usize>, Error> {
+        let Some(ended) = self.table.delete_with(uid, which, change)? else { return Ok(None) };
         self.forget(uid, &ended);
         Ok(Some(ended.len()))
     }

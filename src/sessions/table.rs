@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use postgres::Transaction;
+
 use super::IdHash;
 use super::list::SessionSummary;
 use super::session::{Login, Session, Which};
 use crate::accounts::passwords::PasswordHash;
-use crate::accounts::users::{SET_HASH, User};
+use crate::accounts::users::User;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
@@ -18,6 +20,14 @@ const MAX_LISTED: i64 = 500;
 
 /// The most rows that one statement of a sweep deletes.
 const BATCH: i64 = 500;
+
+/// Deletes sessions of a user: all, or only one, or all but one.
+const DELETE: &str = "
+    DELETE FROM sessions
+    WHERE uid = $1
+      AND (number = $2 OR $2 IS NULL)
+      AND number IS DISTINCT FROM $3
+    RETURNING id_hash";
 
 /// The sessions table, and the settings for how long sessions last, in seconds.
 pub(super) struct Table {
@@ -126,42 +136,29 @@ impl Table {
 
     /// Deletes sessions of a user, and returns their hashes.
     pub(super) fn delete(&self, uid: i64, which: Which) -> Result<Vec<IdHash>, Error> {
-        const SQL: &str = "
-            DELETE FROM sessions
-            WHERE uid = $1
-              AND (number = $2 OR $2 IS NULL)
-              AND number IS DISTINCT FROM $3
-            RETURNING id_hash";
-        let (only, except) = match which {
-            Which::All => (None, None),
-            Which::Only(number) => (Some(number), None),
-            Which::AllBut(number) => (None, Some(number)),
-        };
-        let rows =
-            self.database.run(move |connection| connection.query(SQL, &[&uid, &only, &except]))?;
+        let (only, except) = which.numbers();
+        let rows = self
+            .database
+            .run(move |connection| connection.query(DELETE, &[&uid, &only, &except]))?;
         Ok(rows.iter().filter_map(IdHash::from_row).collect())
     }
 
-    /// Changes a password, deletes all sessions of the user, and returns their hashes, in one
-    /// transaction. `None`, with nothing changed, if `old` is no longer the user's hash.
-    pub(super) fn change_password(
+    /// Makes a change to the row of a user, deletes sessions of theirs, and returns the hashes of these, in
+    /// one transaction. `None`, with nothing changed, if `change` returns `false`.
+    pub(super) fn delete_with(
         &self,
         uid: i64,
-        old: &PasswordHash,
-        new: &PasswordHash,
+        which: Which,
+        change: impl FnOnce(&mut Transaction) -> Result<bool, postgres::Error> + Send + 'static,
     ) -> Result<Option<Vec<IdHash>>, Error> {
-        const SQL: &str = "
-            DELETE FROM sessions
-            WHERE uid = $1
-            RETURNING id_hash";
-        let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
         self.database.run(move |connection| {
             let mut transaction = connection.transaction()?;
             // First, because it waits for logins under way, whose sessions must be deleted, too.
-            if transaction.execute(SET_HASH, &[&uid, &old, &new])? == 0 {
+            if !change(&mut transaction)? {
                 return Ok(None);
             }
-            let ended = transaction.query(SQL, &[&uid])?;
+            let (only, except) = which.numbers();
+            let ended = transaction.query(DELETE, &[&uid, &only, &except])?;
             transaction.commit()?;
             Ok(Some(ended.iter().filter_map(IdHash::from_row).collect()))
         })
