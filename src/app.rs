@@ -8,6 +8,7 @@ use maud::Markup;
 use rouille::Request;
 
 use crate::accounts::authentication::Authentication;
+use crate::accounts::second_factor::SecondFactors;
 use crate::config::{Config, Registration};
 use crate::database::Database;
 use crate::error::StartError;
@@ -24,6 +25,7 @@ pub struct App {
     pub(crate) database: Arc<Database>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) authentication: Authentication,
+    pub(crate) second_factors: SecondFactors,
     /// The list of the members' files, as HTML.
     pub(crate) file_list: Fresh<Markup>,
 }
@@ -41,7 +43,9 @@ impl App {
         let sessions = Arc::new(Sessions::new(Arc::clone(&database), &config));
         sweep_in_background(&sessions);
         let authentication = Authentication::new(Arc::clone(&database), config.bcrypt_cost)?;
-        Ok(App { config, database, sessions, authentication, file_list: Fresh::default() })
+        let second_factors = SecondFactors::new(Arc::clone(&database));
+        let file_list = Fresh::default();
+        Ok(App { config, database, sessions, authentication, second_factors, file_list })
     }
 
     /// Whether the visitor uses https, according to the settings or to a trusted proxy.

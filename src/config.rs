@@ -64,6 +64,10 @@ pub struct Config {
     #[arg(long, value_enum, default_value = "open")]
     pub registration: Registration,
 
+    /// Whether members must have a second factor before they see anything else
+    #[arg(long, value_enum, default_value = "optional")]
+    pub second_factor: SecondFactor,
+
     /// bcrypt's cost: one more doubles the time of every login, and of every guess
     #[arg(long, default_value = "12")]
     #[arg(value_parser = clap::value_parser!(u32).range(10..=20))]
@@ -141,6 +145,15 @@ pub enum Registration {
     Open,
     /// Only the administrator makes accounts, with `doorward user add`.
     Closed,
+}
+
+/// Whether members must have a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SecondFactor {
+    /// Each decides.
+    Optional,
+    /// Who has none can set one up, and do nothing else.
+    Required,
 }
 
 impl Config {

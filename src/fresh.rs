@@ -40,6 +40,11 @@ impl<T: Clone> Fresh<T> {
         value
     }
 
+    /// Forgets the value, so that the next who needs it has it computed.
+    pub fn expire(&self) {
+        *self.0.lock() = None;
+    }
+
     /// Whether nobody has needed a new value for that long.
     pub fn is_unused_for(&self, time: Duration) -> bool {
         let Some(last) = self.0.try_lock() else { return false };

@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::error::Error;
 use crate::events::{event, quoted};
 use crate::http::{cross_origin, headers};
-use crate::pages::{assets, error, index, login, password, probes, register, secret};
+use crate::pages::secret::second_factor;
+use crate::pages::{assets, error, index, login, login_code, password, probes, register, secret};
 use crate::sessions::Session;
 use crate::visit::Visit;
 
@@ -24,11 +25,16 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Post, "/register", Anybody(register::submit)),
     (Get, "/login", Anybody(login::show)),
     (Post, "/login", Anybody(login::submit)),
+    (Get, "/login/code", Anybody(login_code::show)),
+    (Post, "/login/code", Anybody(login_code::submit)),
     (Post, "/logout", Anybody(login::log_out)),
     (Get, "/secret", Members(secret::show)),
     (Get, "/download/*", Members(secret::files::download)),
     (Get, "/password", Anybody(password::show)),
     (Post, "/password", Members(secret::password::change)),
+    (Post, "/second-factor/new", Recent(second_factor::begin)),
+    (Post, "/second-factor/confirm", Members(second_factor::confirm)),
+    (Post, "/second-factor/off", Recent(second_factor::turn_off)),
     (Post, "/sessions/end", Recent(secret::sessions::end)),
     (Get, "/.well-known/change-password", Members(password::well_known)),
     (Get, "/auth", Anybody(probes::auth)),
@@ -88,30 +94,26 @@ fn route(visit: &mut Visit) -> Result<Response, Error> {
     if !cross_origin::is_allowed(visit.request, visit.app.config.public_url.as_ref()) {
         return Err(Error::CrossSite);
     }
-    match find(visit.request.method(), visit.path)? {
-        Open(handler) => handler(visit),
-        Anybody(handler) => {
-            visit.identify()?;
-            handler(visit)
-        }
-        Members(handler) => {
-            let session = member(visit)?;
-            handler(visit, &session)
-        }
+    let handler = find(visit.request.method(), visit.path)?;
+    if let Open(handler) = handler {
+        return handler(visit);
+    }
+    visit.identify()?;
+    if let Some(set_up) = second_factor::instead(visit)? {
+        return Ok(set_up);
+    }
+    let member = visit.member.clone().ok_or(Error::LoginRequired);
+    match handler {
+        Open(handler) | Anybody(handler) => handler(visit),
+        Members(handler) => handler(visit, &member?),
         Recent(handler) => {
-            let session = member(visit)?;
+            let session = member?;
             if !session.is_recent() {
                 return Err(Error::RecentLoginRequired);
             }
             handler(visit, &session)
         }
     }
-}
-
-/// The visitor's login session.
-fn member(visit: &mut Visit) -> Result<Session, Error> {
-    visit.identify()?;
-    visit.member.clone().ok_or(Error::LoginRequired)
 }
 
 /// The handler for a method and a path.

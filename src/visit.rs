@@ -9,6 +9,7 @@ use cookie::{Cookie, SameSite};
 use rouille::{Request, Response};
 
 use crate::accounts::passwords::PasswordHash;
+use crate::accounts::second_factor::Proof;
 use crate::accounts::users::User;
 use crate::app::App;
 use crate::error::Error;
@@ -82,14 +83,21 @@ impl<'a> Visit<'a> {
         query.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
     }
 
-    /// Logs a user in with a new session id.
+    /// Logs a user in with a new session id. `proof` is that of the second factor, if the user has one.
     ///
     /// # Errors
-    /// [`Error::LoginRequired`] if the user was deleted, or the password changed, in the meantime.
-    pub fn log_in(&mut self, user: User, hash: &PasswordHash, remember: bool) -> Result<(), Error> {
+    /// [`Error::LoginRequired`] if the user was deleted, the password changed, or a second factor was turned
+    /// on, in the meantime.
+    pub fn log_in(
+        &mut self,
+        user: User,
+        hash: &PasswordHash,
+        remember: bool,
+        proof: Option<Proof>,
+    ) -> Result<(), Error> {
         let user_agent = self.request.header("User-Agent").unwrap_or_default();
         let user_agent = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)];
-        let login = Login { remember, user_agent, ip: self.ip };
+        let login = Login { remember, user_agent, ip: self.ip, proof };
         let begun = self.app.sessions.begin(user, hash, login, self.id_hash.as_ref())?;
         let id = begun.ok_or(Error::LoginRequired)?;
         self.issue(id, remember.then_some(self.app.config.session_remembered));
@@ -103,6 +111,14 @@ impl<'a> Visit<'a> {
         }
         self.id_hash = None;
         Ok(self.member.take())
+    }
+
+    /// Looks a member's session up in the table once more, after a change of what it knows of its user.
+    pub fn refresh(&mut self) -> Result<(), Error> {
+        if let Some(id) = &self.id_hash {
+            self.app.sessions.expire(id);
+        }
+        self.identify()
     }
 
     /// Whether the cookie is that of a login session that has ended. It may also be the cookie of a

@@ -3,5 +3,6 @@
 pub mod authentication;
 pub mod email;
 pub mod passwords;
+pub mod second_factor;
 pub mod throttle;
 pub mod users;

@@ -34,7 +34,7 @@ pub struct Throttle {
 }
 
 /// What time it is.
-type Clock<'a> = &'a dyn Fn() -> Instant;
+pub(super) type Clock<'a> = &'a dyn Fn() -> Instant;
 
 /// A counted login. [`Throttle::forgive`] or [`Throttle::give_back`] takes the count back.
 pub struct Attempt {
@@ -120,7 +120,7 @@ impl Default for Throttle {
 
 /// A leaky bucket for each key. Each try adds to the bucket, which drains at a constant rate; a try
 /// that would overflow it is refused.
-struct Limit {
+pub(super) struct Limit {
     /// For each key, when its bucket will be empty.
     empty_at: Mutex<LruCache<u64, Instant>>,
     /// How long one try takes to drain.
@@ -130,12 +130,12 @@ struct Limit {
 }
 
 impl Limit {
-    fn new(tries: u32, time: Duration) -> Limit {
+    pub(super) fn new(tries: u32, time: Duration) -> Limit {
         let empty_at = Mutex::new(LruCache::new(MAX_KEYS));
         Limit { empty_at, drain_time: time / tries, capacity: time }
     }
 
-    fn count(&self, key: u64, clock: Clock) -> Result<(), Error> {
+    pub(super) fn count(&self, key: u64, clock: Clock) -> Result<(), Error> {
         // The clock is read while the lock is held. Otherwise a thread could count with an earlier time
         // than the thread before it, and refuse the last allowed of simultaneous tries.
         let mut empty_at = self.empty_at.lock();
@@ -150,7 +150,7 @@ impl Limit {
         Ok(())
     }
 
-    fn give_back(&self, key: u64) {
+    pub(super) fn give_back(&self, key: u64) {
         if let Some(empty_at) = self.empty_at.lock().peek_mut(&key) {
             *empty_at = empty_at.checked_sub(self.drain_time).unwrap_or(*empty_at);
         }

@@ -164,14 +164,15 @@ pub fn highest_cost(database: &Database) -> Result<Option<u32>, Error> {
     Ok(cost.and_then(|cost| cost.parse().ok()))
 }
 
-/// All users, ordered by email, each with the time of registration.
-pub fn list(database: &Database) -> Result<Vec<(User, SystemTime)>, Error> {
+/// All users, ordered by email, each with the time of registration, and whether they have a second factor.
+pub fn list(database: &Database) -> Result<Vec<(User, SystemTime, bool)>, Error> {
     const SQL: &str = "
-        SELECT uid, first_name, last_name, email, created_at
+        SELECT uid, first_name, last_name, email, created_at, totp_key IS NOT NULL AS has_second_factor
         FROM users
         ORDER BY email_folded";
     let rows = database.run(move |connection| connection.query(SQL, &[]))?;
-    Ok(rows.iter().map(|row| (User::from_row(row), row.get("created_at"))).collect())
+    let listed = |row| (User::from_row(row), row.get("created_at"), row.get("has_second_factor"));
+    Ok(rows.iter().map(listed).collect())
 }
 
 /// Replaces a hash by one of the same password at another cost. `false` if it was replaced meanwhile.

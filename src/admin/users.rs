@@ -12,6 +12,7 @@ use rand::rngs::SysRng;
 
 use super::CommandError;
 use crate::accounts::passwords::{NOT_CONFIRMED, Password, PasswordHash};
+use crate::accounts::second_factor::SecondFactors;
 use crate::accounts::users::{self, NewUser, User};
 use crate::config::Config;
 use crate::database::Database;
@@ -41,7 +42,7 @@ pub enum UserCommand {
         #[arg(long)]
         generate: bool,
     },
-    /// List everybody: email, first name, last name, time of registration
+    /// List everybody: email, first name, last name, time of registration, second factor
     List,
     /// Set another password, and end the user's sessions
     Password {
@@ -50,6 +51,14 @@ pub enum UserCommand {
         /// Make up a password and print it, once
         #[arg(long)]
         generate: bool,
+    },
+    /// Turn off the second factor of a user who has lost both app and recovery codes
+    SecondFactor {
+        /// Whose second factor
+        email: String,
+        /// What to do with it
+        #[arg(value_parser = ["off"])]
+        change: String,
     },
     /// Delete an account, and end its sessions
     Remove {
@@ -80,6 +89,7 @@ pub fn run(command: &UserCommand, config: &Config) -> Result<(), CommandError> {
         UserCommand::Password { email, generate } => set_password(config, email, *generate),
         UserCommand::Remove { email, yes } => remove(config, email, *yes),
         UserCommand::Logout { email } => log_out(config, email),
+        UserCommand::SecondFactor { email, .. } => turn_second_factor_off(config, email),
     }
 }
 
@@ -98,21 +108,23 @@ fn add(config: &Config, new: NewUser, generate: bool) -> Result<(), CommandError
 
 fn list(config: &Config) -> Result<(), CommandError> {
     let users = users::list(&Database::connect(&config.database_url)?)?;
-    let users = users.into_iter().map(|(user, since)| {
+    let users = users.into_iter().map(|(user, since, has_factor)| {
         let since = humantime::format_rfc3339_seconds(since).to_string();
+        let factor = if has_factor { "on" } else { "off" }.to_owned();
         // Nobody's name may break the line, or speak to the terminal.
-        [user.email.into(), user.first_name.into(), user.last_name.into(), since]
+        [user.email.into(), user.first_name.into(), user.last_name.into(), since, factor]
             .map(|value: String| value.replace(char::is_control, "\u{fffd}"))
     });
     if !io::stdout().is_terminal() {
         return print(&users.map(|row| row.join("\t") + "\n").collect::<String>());
     }
-    let header = ["EMAIL", "FIRST NAME", "LAST NAME", "REGISTERED"].map(str::to_owned);
+    let header =
+        ["EMAIL", "FIRST NAME", "LAST NAME", "REGISTERED", "SECOND FACTOR"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(header).chain(users).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let [a, b, c] = [0, 1, 2].map(|column| width(column).unwrap_or_default());
-    let line = |[email, first, last, since]: &[String; 4]| {
-        format!("{email:a$}  {first:b$}  {last:c$}  {since}\n")
+    let [a, b, c, d] = [0, 1, 2, 3].map(|column| width(column).unwrap_or_default());
+    let line = |[email, first, last, since, factor]: &[String; 5]| {
+        format!("{email:a$}  {first:b$}  {last:c$}  {since:d$}  {factor}\n")
     };
     print(&rows.iter().map(line).collect::<String>())
 }
@@ -152,6 +164,15 @@ fn log_out(config: &Config, email: &str) -> Result<(), CommandError> {
     let (database, user, _) = find(config, email)?;
     let ended = Sessions::new(Arc::new(database), config).end(user.uid, Which::All)?;
     eprintln!("doorward: sessions ended: {ended}");
+    Ok(())
+}
+
+fn turn_second_factor_off(config: &Config, email: &str) -> Result<(), CommandError> {
+    let (database, user, _) = find(config, email)?;
+    if !SecondFactors::new(Arc::new(database)).turn_off(user.uid)? {
+        return Err(CommandError::Refused(format!("{} has no second factor", user.email)));
+    }
+    eprintln!("doorward: turned off the second factor of {}", user.email);
     Ok(())
 }
 

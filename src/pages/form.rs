@@ -76,7 +76,9 @@ impl Render for Field<'_> {
                 @if let Some(text) = problem { p.problem id={ (name) "-error" } { (text) } }
                 input type=(kind) id=(name) name=(name)
                     value=[(kind != "password").then_some(value)]
-                    autocomplete=(autocomplete) dir=[(kind == "text").then_some("auto")]
+                    autocomplete=(autocomplete)
+                    inputmode=[(autocomplete == "one-time-code").then_some("numeric")]
+                    dir=[(kind == "text").then_some("auto")]
                     minlength=[min] maxlength=[max]
                     aria-invalid=[problem.map(|_| "true")]
                     aria-describedby=[(!ids.is_empty()).then(|| ids.join(" "))]

@@ -1,5 +1,7 @@
 //! `/login` and `/logout`.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 use rouille::Response;
 use url::Url;
@@ -7,6 +9,7 @@ use url::Url;
 use super::form::{self, Field, alert, title};
 use super::{layout, time};
 use crate::accounts::passwords::{Password, PasswordHash};
+use crate::accounts::second_factor::Proof;
 use crate::accounts::users::User;
 use crate::error::Error;
 use crate::events::event;
@@ -26,9 +29,21 @@ const WRONG: &str = "Incorrect email or password.";
 const NO_COOKIES: &str = "Your browser blocks cookies, so it cannot stay logged in: allow them for \
      this site, then log in again.";
 
+/// How long a login waits for its code.
+const CODE_WAIT: Duration = Duration::from_mins(5);
+
 /// The email for the login form of the visitor's next page.
 #[derive(Clone)]
 pub struct TypedEmail(pub String);
+
+/// A login whose password was right.
+#[derive(Clone)]
+pub struct Login {
+    pub user: User,
+    pub hash: PasswordHash,
+    pub remember: bool,
+    pub next: Option<ReturnPath>,
+}
 
 /// What the login form shows.
 #[derive(Default)]
@@ -67,7 +82,7 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
     let next = next::in_form(&form, visit.app.config.public_url.as_ref());
     let mut shown = Shown { email, next: next.as_ref(), remember, problem: Some(WRONG) };
     match visit.app.authentication.authenticate(email, &password, visit.ip) {
-        Ok(Some((user, hash))) => log_in(visit, user, &hash, remember, next.as_ref()),
+        Ok(Some((user, hash))) => log_in(visit, Login { user, hash, remember, next }),
         Ok(None) => Ok(page(visit, None, &shown).with_status_code(401)),
         Err(Error::Throttled(wait)) => {
             let text = form::too_many_tries(wait);
@@ -78,18 +93,22 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
     }
 }
 
-/// Logs in a user whose password was right, and leads to the page that they wanted to see.
-pub fn log_in(
-    visit: &mut Visit,
-    user: User,
-    hash: &PasswordHash,
-    remember: bool,
-    next: Option<&ReturnPath>,
-) -> Result<Response, Error> {
+/// Logs in a user whose password was right. Who has a second factor is asked for a code first.
+pub fn log_in(visit: &mut Visit, login: Login) -> Result<Response, Error> {
+    if let Some(key) = visit.app.second_factors.key(login.user.uid)? {
+        visit.keep((login, key), CODE_WAIT)?;
+        return Ok(Response::redirect_303("/login/code"));
+    }
+    finish(visit, login, None)
+}
+
+/// Logs in a user who has proved all that they must, and leads to the page that they wanted to see.
+pub fn finish(visit: &mut Visit, login: Login, proof: Option<Proof>) -> Result<Response, Error> {
+    let Login { user, hash, remember, next } = login;
     let email = user.email.clone();
-    visit.log_in(user, hash, remember)?;
+    visit.log_in(user, &hash, remember, proof)?;
     event("login", visit.ip, &[("email", &email)]);
-    Ok(redirect(next))
+    Ok(redirect(next.as_ref()))
 }
 
 /// `POST /logout`.

@@ -3,6 +3,7 @@
 
 pub mod index;
 pub mod login;
+pub mod login_code;
 pub mod register;
 pub mod secret;
 

@@ -5,7 +5,7 @@ use rouille::Response;
 
 use super::form::{self, Field, alert, new_password, new_password_fields, summary, title};
 use super::layout;
-use super::login::{self, AFTER_LOGIN, TypedEmail};
+use super::login::{self, AFTER_LOGIN, Login, TypedEmail};
 use crate::accounts::authentication::Authentication;
 use crate::accounts::passwords::Password;
 use crate::accounts::users::{self, NewUser, Problem};
@@ -87,7 +87,7 @@ fn register(
         return log_in_instead(visit, typed.email, &password, next);
     };
     event("registration", visit.ip, &[("email", typed.email)]);
-    visit.log_in(user, &hash, false)?;
+    visit.log_in(user, &hash, false, None)?;
     let welcome = format!("Welcome, {}! Your account was created.", typed.first_name);
     let answer = login::redirect(next);
     visit.flash(Flash::Notice(welcome))?;
@@ -103,7 +103,7 @@ fn log_in_instead(
     next: Option<&ReturnPath>,
 ) -> Result<Response, Error> {
     if let Some((user, hash)) = visit.app.authentication.authenticate(email, password, visit.ip)? {
-        return login::log_in(visit, user, &hash, false, next);
+        return login::log_in(visit, Login { user, hash, remember: false, next: next.cloned() });
     }
     visit.keep(TypedEmail(email.to_owned()), MESSAGE_LIFETIME)?;
     visit.redirect(&next::with_next("/login", next), Flash::Alert(EMAIL_TAKEN.to_owned()))

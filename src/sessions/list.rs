@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 use postgres::Row;
 
+use crate::accounts::second_factor::Proof;
+
 /// A user's sessions, the most recently used first.
 pub type List = Arc<[SessionSummary]>;
 
@@ -22,6 +24,8 @@ pub struct SessionSummary {
     pub user_agent: String,
     /// The visitor's address at login.
     pub ip: IpAddr,
+    /// With what the user proved the second factor. `None` for a password alone.
+    pub proof: Option<Proof>,
 }
 
 impl SessionSummary {
@@ -32,6 +36,7 @@ impl SessionSummary {
             last_seen_at: row.get("last_seen_at"),
             user_agent: row.get("user_agent"),
             ip: row.get("ip"),
+            proof: Proof::from_row(row),
         }
     }
 }

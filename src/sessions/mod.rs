@@ -103,7 +103,8 @@ impl Sessions {
     }
 
     /// Logs a user in with a new session id, and ends the visitor's previous session `replaced` (OWASP
-    /// ASVS 5.0, 7.2.4). `None` if the user was deleted, or the password changed, in the meantime.
+    /// ASVS 5.0, 7.2.4). `None` if the user was deleted, the password changed, or a second factor was turned
+    /// on, in the meantime.
     pub fn begin(
         &self,
         user: User,
@@ -115,10 +116,7 @@ impl Sessions {
         let (id_hash, uid, entry) = (id.hash(), user.uid, Arc::new(Entry::default()));
         // The map gets it before the table, so that whoever ends it meanwhile finds it in both.
         self.shard(&id_hash).insert(id_hash, Arc::clone(&entry));
-        let begun = entry.session.get(|| {
-            let number = self.table.insert(&id_hash, replaced, uid, hash, login)?;
-            Ok(number.map(|number| Session::new(number, Duration::ZERO, login.remember, user)))
-        });
+        let begun = entry.session.get(|| self.table.insert(&id_hash, replaced, user, hash, login));
         if !matches!(begun, Ok(Some(_))) {
             self.shard(&id_hash).remove(&id_hash);
             return begun.map(|_| None);
@@ -164,6 +162,14 @@ impl Sessions {
         let Some(ended) = self.table.delete_with(uid, which, change)? else { return Ok(None) };
         self.forget(uid, &ended);
         Ok(Some(ended.len()))
+    }
+
+    /// Call this after a change of what a session knows of its user. The next request queries the table.
+    pub fn expire(&self, id: &IdHash) {
+        let entry = self.shard(id).get(id).cloned();
+        if let Some(entry) = entry {
+            entry.session.expire();
+        }
     }
 
     /// Removes sessions from memory that were ended in the table. A query that is under way and may have

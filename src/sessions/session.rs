@@ -4,6 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use postgres::Row;
+
+use crate::accounts::second_factor::Proof;
 use crate::accounts::users::User;
 
 /// A login of less than this age is recent (OWASP ASVS 5.0, 7.5.1 and 7.5.2).
@@ -18,6 +21,8 @@ pub struct Login<'a> {
     pub user_agent: &'a str,
     /// The visitor's address.
     pub ip: IpAddr,
+    /// With what the user proved the second factor. `None` for a password alone.
+    pub proof: Option<Proof>,
 }
 
 /// A live login session. Only `sessions/` can make one, so a function that takes one as an argument
@@ -30,15 +35,26 @@ pub struct Session {
     pub remembered: bool,
     /// Who is logged in, at most a second out of date.
     pub user: Arc<User>,
+    /// With what its user proved the second factor. `None` for a password alone.
+    pub proof: Option<Proof>,
+    /// How many recovery codes its user has left. `None` for a user without a second factor.
+    pub recovery_codes: Option<i32>,
     /// When its user logged in, by this machine's clock. Private, so that only `sessions/` can make a
     /// session.
     began: SystemTime,
 }
 
 impl Session {
-    pub(super) fn new(number: i64, age: Duration, remembered: bool, user: User) -> Session {
-        let began = SystemTime::now() - age;
-        Session { number, remembered, user: Arc::new(user), began }
+    /// The session in a row with the columns number, remembered, `second_factor` and `recovery_codes`.
+    pub(super) fn from_row(row: &Row, age: Duration, user: User) -> Session {
+        Session {
+            number: row.get("number"),
+            remembered: row.get("remembered"),
+            user: Arc::new(user),
+            proof: Proof::from_row(row),
+            recovery_codes: row.get("recovery_codes"),
+            began: SystemTime::now() - age,
+        }
     }
 
     /// Whether the login was less than 10 minutes ago, so that its user need not log in again before a

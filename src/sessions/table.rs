@@ -10,6 +10,7 @@ use super::IdHash;
 use super::list::SessionSummary;
 use super::session::{Login, Session, Which};
 use crate::accounts::passwords::PasswordHash;
+use crate::accounts::second_factor::Proof;
 use crate::accounts::users::User;
 use crate::config::Config;
 use crate::database::Database;
@@ -47,42 +48,48 @@ impl Table {
         }
     }
 
-    /// Stores a session, deletes the one it replaces, and returns its number. `None` if the user was
-    /// deleted, or `hash` is no longer the user's. Waits for a password change that is under way.
+    /// Stores a session, and deletes the one it replaces. `None` if the user was deleted, `hash` is no longer
+    /// the user's, or the user has a second factor and did not prove it. Waits for a change of the user that
+    /// is under way.
     pub(super) fn insert(
         &self,
         session: &IdHash,
         replaced: Option<&IdHash>,
-        uid: i64,
+        user: User,
         hash: &PasswordHash,
-        Login { remember, user_agent, ip }: Login,
-    ) -> Result<Option<i64>, Error> {
+        Login { remember, user_agent, ip, proof }: Login,
+    ) -> Result<Option<Session>, Error> {
         const SQL: &str = "
             WITH inserted AS (
-                INSERT INTO sessions (id_hash, uid, expires_at, remembered, user_agent, ip)
-                SELECT $1, uid, now() + $5 * INTERVAL '1 second', $6, $7, $8
+                INSERT INTO sessions
+                    (id_hash, uid, expires_at, remembered, user_agent, ip, second_factor)
+                SELECT $1, uid, now() + $5 * INTERVAL '1 second', $6, $7, $8, $9
                 FROM users
-                WHERE uid = $3 AND pwdhash = $4
+                WHERE uid = $3
+                  AND pwdhash = $4
+                  AND (totp_key IS NULL OR $9::TEXT IS NOT NULL)
                 FOR SHARE
-                RETURNING number
+                RETURNING number, remembered, second_factor
             ),
             replaced AS (
                 DELETE FROM sessions
                 WHERE id_hash = $2 AND EXISTS (SELECT FROM inserted)
             )
-            SELECT number
-            FROM inserted";
+            SELECT number, remembered, second_factor, cardinality(recovery_codes) AS recovery_codes
+            FROM inserted, users
+            WHERE uid = $3";
         let lasts = if remember { self.remembered } else { self.idle.min(self.lifetime) };
         let (session, replaced) = (*session, replaced.copied());
         let (hash, user_agent) = (hash.as_str().to_owned(), user_agent.to_owned());
+        let (uid, proof) = (user.uid, proof.map(Proof::as_str));
         let row = self.database.run(move |connection| {
             let (session, replaced) = (session.as_bytes(), replaced.as_ref().map(IdHash::as_bytes));
             connection.query_opt(
                 SQL,
-                &[&session, &replaced, &uid, &hash, &lasts, &remember, &user_agent, &ip],
+                &[&session, &replaced, &uid, &hash, &lasts, &remember, &user_agent, &ip, &proof],
             )
         })?;
-        Ok(row.map(|row| row.get("number")))
+        Ok(row.map(|row| Session::from_row(&row, Duration::ZERO, user)))
     }
 
     /// The session with that hash, and its user. The query also records that the session was seen: at
@@ -104,7 +111,8 @@ impl Table {
                   AND expires_at > now()
                   AND last_seen_at <= now() - $5 * INTERVAL '1 second'
             )
-            SELECT number, remembered, uid, first_name, last_name, email,
+            SELECT number, remembered, uid, first_name, last_name, email, second_factor,
+                cardinality(recovery_codes) AS recovery_codes,
                 EXTRACT(EPOCH FROM now() - sessions.created_at)::FLOAT8 AS age
             FROM sessions JOIN users USING (uid)
             WHERE id_hash = $1
@@ -116,14 +124,14 @@ impl Table {
         })?;
         Ok(row.map(|row| {
             let age = Duration::try_from_secs_f64(row.get("age")).unwrap_or_default();
-            Session::new(row.get("number"), age, row.get("remembered"), User::from_row(&row))
+            Session::from_row(&row, age, User::from_row(&row))
         }))
     }
 
     /// A user's live sessions, the most recently used first.
     pub(super) fn list(&self, uid: i64) -> Result<Vec<SessionSummary>, Error> {
         const SQL: &str = "
-            SELECT number, created_at, last_seen_at, user_agent, ip
+            SELECT number, created_at, last_seen_at, user_agent, ip, second_factor
             FROM sessions
             WHERE uid = $1
               AND expires_at > now()

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod chromium;
+mod second_factor;
 mod server;
 mod states;
 mod trouble;
@@ -12,6 +13,9 @@ mod browser;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "the other test binary uses the rest")]
 mod site;
+#[path = "../support/totp.rs"]
+#[allow(dead_code, reason = "the other test binary uses the rest")]
+mod totp;
 
 use chromium::{Profile, Window};
 use server::Server;

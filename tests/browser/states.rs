@@ -9,6 +9,7 @@ use rouille::Request;
 
 use crate::browser::Browser;
 use crate::chromium::{Profile, Window};
+use crate::second_factor;
 use crate::server::Server;
 use crate::site::PASSWORD;
 use crate::{EMAIL, assert_sees, fill_login, press_submit};
@@ -66,7 +67,7 @@ pub fn save_picture(window: &Window, state: &str, look: &str, size: (u32, u32)) 
 }
 
 /// Looks at the page that the window shows, in every way.
-fn look(server: &Server, window: &Window, state: &str) {
+pub fn look(server: &Server, window: &Window, state: &str) {
     fs::write(folder("pages").join(format!("{state}.html")), server.page()).unwrap();
     let axe = fs::read_to_string(Path::new(ROOT).join(AXE))
         .expect("axe-core, which `make browser-test` installs");
@@ -124,6 +125,7 @@ pub fn walk() {
     let window = profile.open();
     strangers(&server, &window);
     member(&server, &window);
+    second_factor::show(&server, &window);
     for file in &odd {
         fs::write(file, "odd").unwrap();
     }

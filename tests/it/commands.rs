@@ -183,7 +183,7 @@ fn a_terminal_is_asked_shows_no_password_and_gets_aligned_columns() {
         assert!(!shown.contains("plover") && !end.contains(again), "{shown}{end}");
     }
     let (list, _) = Terminal::run(&site.url, "user list").end();
-    let columns = "EMAIL            FIRST NAME  LAST NAME  REGISTERED\r\n\
+    let columns = "EMAIL            FIRST NAME  LAST NAME  REGISTERED            SECOND FACTOR\r\n\
                    ada@example.org  Ada         Lovelace   2";
     assert!(list.starts_with(columns), "{list}");
     for (answer, status, left) in [("\n", 1, 1), ("no\n", 1, 1), ("y\n", 0, 0)] {

@@ -12,6 +12,8 @@ const BEFORE: &str = "
     ALTER TABLE users DROP COLUMN email_folded;
     DROP INDEX users_cost_idx;
     CREATE UNIQUE INDEX users_email_key ON users (lower(email));
+    ALTER TABLE users DROP COLUMN totp_key, DROP COLUMN totp_step, DROP COLUMN recovery_codes;
+    ALTER TABLE sessions DROP COLUMN second_factor;
     DELETE FROM refinery_schema_history WHERE version > 2";
 
 /// A site whose database has the locale `C`, which knows letters of ASCII alone.

@@ -11,7 +11,7 @@ use crate::support::site::{Database, PASSWORD};
 use crate::support::until;
 
 /// What fail2ban takes for the addresses to ban in a log, with the filter of deploy/.
-fn to_ban(folder: &Folder, log: &str) -> Vec<String> {
+pub fn to_ban(folder: &Folder, log: &str) -> Vec<String> {
     let log = folder.write("doorward.log", log);
     let filter = folder.write("filter.d/doorward.conf", &file("fail2ban/filter.d/doorward.conf"));
     let found = run(Command::new("fail2ban-regex").args(["-o", "ip", &log, &filter]));

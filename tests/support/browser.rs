@@ -91,7 +91,8 @@ impl<'a> Browser<'a> {
                 return page;
             }
             let location = page.header("Location").expect("a redirect has a Location").to_owned();
-            page = self.get(&location);
+            // What stands after a # is for the browser alone.
+            page = self.get(location.split('#').next().unwrap_or_default());
         }
         panic!("redirected more than five times");
     }

@@ -14,6 +14,7 @@ pub mod programs;
 pub mod server;
 pub mod site;
 pub mod stall;
+pub mod totp;
 
 /// How long a test waits for what must come: far longer than anything here should take.
 pub const PATIENCE: Duration = Duration::from_secs(30);

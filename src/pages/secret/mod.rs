@@ -11,6 +11,7 @@ use crate::visit::Visit;
 
 pub mod files;
 pub mod password;
+pub mod second_factor;
 pub mod sessions;
 
 /// The id of a section's heading, and the section.
@@ -24,11 +25,16 @@ pub fn show(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
 /// The page. `refused` is the section whose form was refused, with its errors, if there is one.
 fn page(visit: &mut Visit, session: &Session, refused: Option<Section>) -> Result<Response, Error> {
     let is_wrong = refused.is_some();
+    let sessions = sessions::section(visit, session)?;
     let mut sections = vec![
         ("files", files::section(visit)),
         ("change-password", password::section(session, &[], None)),
-        ("sessions", sessions::section(visit, session)?),
+        ("second-factor", second_factor::section(visit, session, &[])),
+        ("sessions", sessions),
     ];
+    if second_factor::is_missing(visit) {
+        sections.retain(|(id, _)| *id == "second-factor");
+    }
     if let Some((id, section)) = refused
         && let Some(usual) = sections.iter_mut().find(|(known, _)| *known == id)
     {

@@ -50,7 +50,7 @@ fn check_and_change(visit: &mut Visit, session: &Session, form: &Form) -> Result
     let new = passwords.hash(visit.ip, &password)?;
     visit.app.sessions.change_password(user.uid, &old, &new)?.ok_or(Error::LoginRequired)?;
     event("password-changed", visit.ip, &[("email", &user.email)]);
-    visit.log_in(user, &new, session.remembered)?;
+    visit.log_in(user, &new, session.remembered, session.proof)?;
     visit.redirect(AFTER_LOGIN, Flash::Notice(CHANGED.to_owned()))
 }
 

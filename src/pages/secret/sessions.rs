@@ -66,7 +66,10 @@ fn description(session: &SessionSummary, is_this: bool) -> Markup {
             " from " (session.ip)
             @if is_this { " " span.this { "this browser" } }
             p.hint { "Last used " (time::ago(session.last_seen_at)) }
-            p.hint { "Logged in " (time::ago(session.created_at)) }
+            p.hint {
+                "Logged in " (time::ago(session.created_at)) " with a password"
+                @if let Some(proof) = session.proof { " and a " (proof.as_str()) }
+            }
         }
     }
 }

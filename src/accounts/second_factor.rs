@@ -1,0 +1,328 @@
+//! The second factor: six digits that an app computes from a key and the time (TOTP, RFC 6238), and
+//! recovery codes for users who have lost the app.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hmac::{Hmac, KeyInit, Mac};
+use postgres::{Row, Transaction};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use super::throttle::Limit;
+use crate::database::Database;
+use crate::error::Error;
+
+/// How long an app shows a code, in seconds (RFC 6238, 5.2).
+const STEP_SECONDS: u64 = 30;
+
+/// How many recovery codes a user gets.
+const RECOVERY_CODES: usize = 10;
+
+/// The letters and digits of base32 (RFC 4648, 6). Each is five bits.
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// The key that the server shares with an app: 160 random bits (RFC 4226, 4, R6).
+///
+/// ```compile_fail,E0277
+/// fn print(key: &doorward::accounts::second_factor::Key) { print!("{key:?}") }
+/// ```
+#[derive(Clone)]
+pub struct Key([u8; 20]);
+
+/// New recovery codes, one a line. Each is 120 random bits: 24 letters and digits in four groups.
+///
+/// ```compile_fail,E0277
+/// fn print(codes: &doorward::accounts::second_factor::RecoveryCodes) { print!("{codes:?}") }
+/// ```
+#[derive(Clone)]
+pub struct RecoveryCodes(String);
+
+/// With what a user proved the second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The six digits of an app.
+    Code,
+    /// A recovery code.
+    RecoveryCode,
+}
+
+/// The second factors of all users.
+pub struct SecondFactors {
+    database: Arc<Database>,
+    /// 5 wrong codes per 15 minutes for a user.
+    wrong_codes: Limit,
+}
+
+/// A change for [`Sessions::end_with`](crate::sessions::Sessions::end_with).
+type Change = Box<dyn FnOnce(&mut Transaction) -> Result<bool, postgres::Error> + Send>;
+
+impl Key {
+    /// A new key.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the system's random number generator fails.
+    pub fn random() -> Result<Key, Error> {
+        random().map(Key)
+    }
+
+    /// The key as people type it into an app: 32 capital letters and digits.
+    pub fn expose(&self) -> String {
+        base32(&self.0)
+    }
+
+    /// The time step of a code that somebody typed: the current one, or the one before or after, because
+    /// clocks differ. `None` if the app shows that code in none of them.
+    pub fn step_of(&self, typed: &str, now: SystemTime) -> Option<i64> {
+        let typed = normalize(typed);
+        let seconds = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let step = i64::try_from(seconds / STEP_SECONDS).ok()?;
+        (step - 1..=step + 1).find(|step| self.code(*step) == typed)
+    }
+
+    /// The code of a time step: HOTP (RFC 4226, 5.3) with the step as its counter.
+    fn code(&self, step: i64) -> String {
+        // HMAC itself extends a short key with zeros to a block of 64 bytes (RFC 2104, 2).
+        let mut block = [0; 64];
+        block[..self.0.len()].copy_from_slice(&self.0);
+        let mac = Hmac::<Sha1>::new(&block.into()).chain_update(step.to_be_bytes());
+        let mac: [u8; 20] = mac.finalize().into_bytes().into();
+        let offset = usize::from(mac[19] & 0xf);
+        let bytes = [mac[offset] & 0x7f, mac[offset + 1], mac[offset + 2], mac[offset + 3]];
+        format!("{:06}", u32::from_be_bytes(bytes) % 1_000_000)
+    }
+}
+
+impl RecoveryCodes {
+    /// Ten new codes, and the hashes to store.
+    fn random() -> Result<(RecoveryCodes, Vec<Vec<u8>>), Error> {
+        let (mut lines, mut hashes) = (Vec::new(), Vec::new());
+        for _ in 0..RECOVERY_CODES {
+            let code = base32(&random::<15>()?);
+            hashes.push(Sha256::digest(&code).to_vec());
+            lines.push([&code[..6], &code[6..12], &code[12..18], &code[18..]].join("-"));
+        }
+        Ok((RecoveryCodes(lines.join("\n")), hashes))
+    }
+
+    /// The codes, one a line. Only their user may see them.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Proof {
+    /// Its name in the sessions table.
+    pub fn as_str(self) -> &'static str {
+        if self == Proof::Code { "code" } else { "recovery code" }
+    }
+
+    /// The proof in a row's column `second_factor`.
+    pub(crate) fn from_row(row: &Row) -> Option<Proof> {
+        let name: Option<&str> = row.get("second_factor");
+        [Proof::Code, Proof::RecoveryCode].into_iter().find(|proof| Some(proof.as_str()) == name)
+    }
+}
+
+impl SecondFactors {
+    /// The second factors of the users in that database.
+    pub fn new(database: Arc<Database>) -> SecondFactors {
+        SecondFactors { database, wrong_codes: Limit::new(5, Duration::from_mins(15)) }
+    }
+
+    /// The key of a user's app. `None` for a user without a second factor.
+    pub fn key(&self, uid: i64) -> Result<Option<Key>, Error> {
+        const SQL: &str = "
+            SELECT totp_key
+            FROM users
+            WHERE uid = $1";
+        let row = self.database.run(move |connection| connection.query_opt(SQL, &[&uid]))?;
+        let key = row.and_then(|row| row.get::<_, Option<Vec<u8>>>("totp_key"));
+        Ok(key.and_then(|key| key.try_into().ok()).map(Key))
+    }
+
+    /// Checks a code or recovery code that a user typed, and uses it up. `None` if it is wrong, or was used
+    /// before.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] after too many wrong codes, from wherever they came; a right one is then not
+    /// looked at. Recovery codes are not counted, because nobody can guess 120 bits. So whoever knows the
+    /// password cannot keep the owner out.
+    pub fn check(&self, uid: i64, key: &Key, typed: &str) -> Result<Option<Proof>, Error> {
+        let normal = normalize(typed);
+        if normal.len() != 6 {
+            return Ok(self.use_recovery_code(uid, &normal)?.then_some(Proof::RecoveryCode));
+        }
+        // Counted before it is compared, so that simultaneous guesses count, too.
+        self.wrong_codes.count(uid.cast_unsigned(), &Instant::now)?;
+        let Some(step) = key.step_of(typed, SystemTime::now()) else { return Ok(None) };
+        let is_unused = self.use_step(uid, key, step);
+        if !matches!(is_unused, Ok(false)) {
+            self.wrong_codes.give_back(uid.cast_unsigned());
+        }
+        Ok(is_unused?.then_some(Proof::Code))
+    }
+
+    /// Uses a time step up. Of simultaneous requests, one succeeds.
+    fn use_step(&self, uid: i64, key: &Key, step: i64) -> Result<bool, Error> {
+        const SQL: &str = "
+            UPDATE users
+            SET totp_step = $2
+            WHERE uid = $1
+              AND totp_key = $3
+              AND totp_step < $2";
+        let key = key.0.to_vec();
+        Ok(self.database.run(move |connection| connection.execute(SQL, &[&uid, &step, &key]))? == 1)
+    }
+
+    fn use_recovery_code(&self, uid: i64, code: &str) -> Result<bool, Error> {
+        const SQL: &str = "
+            UPDATE users
+            SET recovery_codes = array_remove(recovery_codes, $2)
+            WHERE uid = $1
+              AND $2 = ANY (recovery_codes)";
+        let hash = Sha256::digest(code).to_vec();
+        Ok(self.database.run(move |connection| connection.execute(SQL, &[&uid, &hash]))? == 1)
+    }
+
+    /// Turns a user's second factor off. `false` if there was none.
+    pub fn turn_off(&self, uid: i64) -> Result<bool, Error> {
+        const SQL: &str = "
+            UPDATE users
+            SET totp_key = NULL, totp_step = NULL, recovery_codes = NULL
+            WHERE uid = $1
+              AND totp_key IS NOT NULL";
+        Ok(self.database.run(move |connection| connection.execute(SQL, &[&uid]))? == 1)
+    }
+}
+
+/// New recovery codes, and the change that turns a user's second factor on. It uses `step` up, whose code
+/// the user has typed in the session with that number. It returns `false` if a second factor is on already.
+pub fn turn_on(
+    uid: i64,
+    number: i64,
+    key: &Key,
+    step: i64,
+) -> Result<(RecoveryCodes, Change), Error> {
+    const SQL: &str = "
+        WITH proved AS (
+            UPDATE sessions
+            SET second_factor = $6
+            WHERE number = $5
+        )
+        UPDATE users
+        SET totp_key = $2, totp_step = $3, recovery_codes = $4
+        WHERE uid = $1
+          AND totp_key IS NULL";
+    let (codes, hashes) = RecoveryCodes::random()?;
+    let (key, proof) = (key.0.to_vec(), Proof::Code.as_str());
+    let change = move |transaction: &mut Transaction| {
+        Ok(transaction.execute(SQL, &[&uid, &key, &step, &hashes, &number, &proof])? == 1)
+    };
+    Ok((codes, Box::new(change)))
+}
+
+/// What somebody typed, without blanks and hyphens, in capitals.
+fn normalize(typed: &str) -> String {
+    typed.replace(|c: char| c.is_whitespace() || c == '-', "").to_uppercase()
+}
+
+/// Bytes in base32. Their number must be divisible by five, so that there is nothing to pad.
+fn base32(bytes: &[u8]) -> String {
+    let letters = |five: &[u8]| {
+        let bits = five.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        (0..8).rev().map(move |n| char::from(BASE32[(bits >> (5 * n) & 31) as usize]))
+    };
+    bytes.chunks(5).flat_map(letters).collect()
+}
+
+/// Bytes of the operating system's random number generator (OWASP ASVS 5.0, 6.5.3).
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| Error::System(error.to_string()))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key(*b"12345678901234567890");
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_codes_are_those_of_rfc_6238_appendix_b() {
+        for (seconds, eight_digits) in [
+            (59, "94287082"),
+            (1_111_111_109, "07081804"),
+            (1_111_111_111, "14050471"),
+            (1_234_567_890, "89005924"),
+            (2_000_000_000, "69279037"),
+            (20_000_000_000, "65353130"),
+        ] {
+            assert_eq!(KEY.code(seconds / 30), eight_digits[2..], "{seconds}");
+        }
+    }
+
+    #[test]
+    fn asvs_6_5_5_a_code_is_right_one_step_early_and_one_late_and_no_longer() {
+        // The step from 1,111,111,080 to 1,111,111,110.
+        let code = "081 804";
+        for (seconds, is_right) in [
+            (1_111_111_049, false),
+            (1_111_111_050, true),
+            (1_111_111_080, true),
+            (1_111_111_109, true),
+            (1_111_111_139, true),
+            (1_111_111_140, false),
+        ] {
+            let step = KEY.step_of(code, at(seconds));
+            assert_eq!(step, is_right.then_some(1_111_111_080 / 30), "{seconds}");
+        }
+    }
+
+    #[test]
+    fn base32_is_that_of_rfc_4648() {
+        assert_eq!(base32(b"fooba"), "MZXW6YTB");
+        assert_eq!(base32(&[0xff; 20]), "7".repeat(32));
+        assert_eq!(KEY.expose(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    }
+
+    #[test]
+    fn blanks_hyphens_and_case_make_no_difference() {
+        assert_eq!(normalize(" ab-c\u{a0}d\t"), "ABCD");
+        let step = 1_111_111_109 / 30;
+        for (typed, is_right) in [
+            ("081804", true),
+            (" 08-18\u{a0}04\n", true),
+            ("81804", false),
+            ("0818041", false),
+            ("+81804", false),
+            ("０８１８０４", false),
+            ("", false),
+        ] {
+            let found = KEY.step_of(typed, at(1_111_111_109));
+            assert_eq!(found, is_right.then_some(step), "{typed}");
+        }
+    }
+
+    #[test]
+    fn asvs_6_5_2_to_6_5_4_recovery_codes_are_120_random_bits_and_stored_as_sha_256() {
+        let (codes, hashes) = RecoveryCodes::random().unwrap();
+        let lines: Vec<&str> = codes.expose().lines().collect();
+        assert_eq!((lines.len(), hashes.len()), (10, 10));
+        for (line, hash) in lines.iter().zip(&hashes) {
+            assert_eq!(line.split('-').map(str::len).collect::<Vec<_>>(), [6; 4], "{line}");
+            assert_eq!(*hash, Sha256::digest(normalize(line)).to_vec());
+        }
+        // In 1,200 random bits, no letter of 32 takes a quarter of the 240 places.
+        let count = |letter: &u8| codes.expose().bytes().filter(|byte| byte == letter).count();
+        assert!(BASE32.iter().all(|letter| count(letter) < 60), "{}", codes.expose());
+        assert_ne!(Key::random().unwrap().0, Key::random().unwrap().0);
+    }
+}
