@@ -1,212 +1,267 @@
-//! Connections: what each is doing, and which one is closed when there are too many.
+//! One connection: what it is doing, and how it goes on when its socket can be read or written.
 //!
-//! The server closes only connections whose client makes it wait: idle ones, those with an incomplete
-//! request, and those that do not read their response. It never closes one whose client waits for the
-//! server.
+//! Nothing here waits for the client. Only a handler may take its time.
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use http::StatusCode;
+use ipnet::IpNet;
+use rouille::{Request, Response};
 
-use crate::network::network;
+use super::forwarded::build_request;
+use super::headers;
+use super::log_entry::LogEntry;
+use super::read::{Head, Incoming, Received};
+use super::write::{Answer, Framing};
+use crate::config::Limits;
 
-/// A connection that has waited for less than this is not chosen for its age: its request may be on
-/// the way.
-const GRACE: Duration = Duration::from_millis(250);
+/// How long a closing connection waits for its client to read the last response.
+pub const LINGER: Duration = Duration::from_secs(2);
 
-/// One client's connection.
-pub struct Connection {
-    pub stream: TcpStream,
-    pub peer: SocketAddr,
-    /// Whether it comes from a trusted proxy. Such a connection carries many visitors' requests.
-    pub is_trusted: bool,
-    phase: Mutex<Phase>,
+/// A connection that has been idle for less than this is not closed to make room, or for a stop: its
+/// request may be on the way.
+pub const GRACE: Duration = Duration::from_millis(250);
+
+/// What all connections share.
+pub struct Service {
+    pub limits: Limits,
+    pub trusted_proxies: Vec<IpNet>,
+    pub handle: Box<dyn Fn(&Request) -> Response + Send + Sync>,
+    /// Whether each response closes its connection: connections run short, or the server stops.
+    pub is_closing: AtomicBool,
 }
 
-/// What a connection is doing.
-#[derive(Clone, Copy)]
-pub enum Phase {
-    /// No byte of the next request has arrived since this moment: the start of the connection, or the
-    /// end of its last response.
-    Idle(Instant),
-    /// The first byte of a request arrived at this moment. Later bytes do not renew it; otherwise a
+/// One client's connection. It owns no thread: whoever has it moves it on.
+pub struct Connection {
+    pub stream: TcpStream,
+    peer: SocketAddr,
+    incoming: Incoming,
+    phase: Phase,
+    /// Since when the server waits for this client. Bytes of a request do not renew it; otherwise a
     /// client that sends one byte now and then would outlast all others.
-    Receiving(Instant),
-    /// The server has the whole request, and prepares the response.
-    Answering,
-    /// The server sends the response; the client last read some of it at this moment.
-    Sending(Instant),
-    /// Closed to make room. Its thread stops as soon as it notices.
-    Ended,
+    pub since: Instant,
+    /// When the client has made the server wait too long.
+    deadline: Instant,
+}
+
+/// What the server waits for.
+enum Phase {
+    /// The first byte of a request.
+    Idle,
+    /// The rest of a head.
+    InHead,
+    /// The rest of a body.
+    InBody,
+    /// The client to take more of its answer.
+    Sending(Box<Outgoing>),
+    /// The client to close, now that it has its last answer. A close with unread bytes sends a reset,
+    /// which can destroy the response on its way. So the server ends its half of the connection first,
+    /// and reads until the client has ended the other (RFC 9112 §9.6).
+    Closing,
+}
+
+struct Outgoing {
+    answer: Answer,
+    keep_alive: bool,
+    /// Logged when the answer is sent or given up.
+    _entry: LogEntry,
+}
+
+/// How a connection is left after a worker's turn.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Turn {
+    /// Everything that has arrived is read: a later byte makes a new event.
+    Wait,
+    /// More may be there already, to read or to write, so an event must be asked for.
+    Again,
+    /// The connection is over.
+    End,
 }
 
 impl Connection {
-    /// A newly accepted connection.
-    pub fn new(stream: TcpStream, peer: SocketAddr, is_trusted: bool) -> Connection {
-        Connection { stream, peer, is_trusted, phase: Mutex::new(Phase::Idle(Instant::now())) }
+    /// A newly accepted connection, whose socket must not block.
+    pub fn new(stream: TcpStream, peer: SocketAddr, service: &Service) -> Connection {
+        let since = Instant::now();
+        let deadline = since + service.limits.idle_timeout;
+        let incoming = Incoming::default();
+        Connection { stream, peer, incoming, phase: Phase::Idle, since, deadline }
     }
 
-    /// Changes the phase, unless the connection was ended.
-    pub fn enter(&self, phase: Phase) {
-        let mut current = self.phase.lock();
-        if !matches!(*current, Phase::Ended) {
-            *current = phase;
+    /// Whether it waits for room to write, rather than for something to read.
+    pub fn is_sending(&self) -> bool {
+        matches!(self.phase, Phase::Sending(_))
+    }
+
+    /// Whether its client can be left without an answer when its time is over.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle | Phase::Closing)
+    }
+
+    /// When its time is over. A server that stops waits for no request that has not begun.
+    pub fn deadline(&self, is_stopping: bool) -> Instant {
+        if is_stopping && matches!(self.phase, Phase::Idle) {
+            self.since + GRACE
+        } else {
+            self.deadline
         }
     }
 
-    /// Whether it was ended to make room. Then the current response is its last.
-    pub fn is_ended(&self) -> bool {
-        matches!(*self.phase.lock(), Phase::Ended)
-    }
-
-    /// Since when the server waits for this client; `None` if the client waits for the server.
-    fn waits_since(&self) -> Option<Instant> {
-        match *self.phase.lock() {
-            Phase::Idle(since) | Phase::Receiving(since) | Phase::Sending(since) => Some(since),
-            Phase::Answering | Phase::Ended => None,
-        }
-    }
-
-    /// Ends the connection if the server still waits for its client, and wakes its thread. A request
-    /// that has fully arrived is still answered. Returns whether it was ended.
-    fn end(&self) -> bool {
-        let mut phase = self.phase.lock();
-        let how = match *phase {
-            Phase::Idle(_) | Phase::Receiving(_) => Shutdown::Read,
-            Phase::Sending(_) => Shutdown::Both,
-            Phase::Answering | Phase::Ended => return false,
+    /// Goes on as far as possible without waiting, up to the end of one answer. `has_hung_up` says that
+    /// the client will send nothing more.
+    pub fn attend(&mut self, service: &Service, buffer: &mut [u8], has_hung_up: bool) -> Turn {
+        let is_late = self.deadline <= Instant::now();
+        let turn = match self.phase {
+            Phase::InHead | Phase::InBody if is_late => self.answer(service, Err(408), false),
+            Phase::Idle | Phase::InHead | Phase::InBody => self.read(service, buffer, has_hung_up),
+            Phase::Sending(_) => self.send(service, false),
+            Phase::Closing => self.discard(buffer),
         };
-        *phase = Phase::Ended;
-        let _ = self.stream.shutdown(how);
-        true
-    }
-
-    /// Ends the connection if it has been idle for at least [`GRACE`].
-    pub fn end_if_idle(&self) {
-        let mut phase = self.phase.lock();
-        if matches!(*phase, Phase::Idle(since) if since.elapsed() >= GRACE) {
-            *phase = Phase::Ended;
-            let _ = self.stream.shutdown(Shutdown::Read);
-        }
-    }
-}
-
-/// Identifies a connection. It contains the network, so that counting needs only the keys.
-type Key = (RawFd, IpAddr);
-
-/// All connections that the server has admitted.
-#[derive(Default)]
-pub struct Connections(HashMap<Key, Arc<Connection>>);
-
-impl Connections {
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Connection> {
-        self.0.values().map(AsRef::as_ref)
-    }
-
-    /// How many come from the same network as this one.
-    pub fn count_in_network_of(&self, connection: &Connection) -> usize {
-        let network = network(connection.peer.ip());
-        self.0.keys().filter(|key| key.1 == network).count()
-    }
-
-    pub fn insert(&mut self, connection: &Arc<Connection>) {
-        self.0.insert(key(connection), Arc::clone(connection));
-    }
-
-    pub fn remove(&mut self, connection: &Connection) {
-        self.0.remove(&key(connection));
-    }
-
-    /// Ends the connection whose client has made the server wait longest, if that is at least
-    /// [`GRACE`].
-    pub fn end_longest_waiting(&mut self) {
-        let longest = self.waiting().min();
-        if let Some((_, key)) = longest.filter(|(since, _)| since.elapsed() >= GRACE) {
-            self.end(key);
+        let turn = turn.inspect_err(|error| log::debug!("{}: {error}", self.peer));
+        self.incoming.shrink();
+        match turn {
+            // A reader that has taken nothing until its deadline.
+            Ok(Turn::Again) if self.is_sending() && self.deadline <= Instant::now() => Turn::End,
+            turn => turn.unwrap_or(Turn::End),
         }
     }
 
-    /// Ends a connection of the network that has the most, if that is more than the newcomer's network
-    /// would have. So a few networks that keep reconnecting cannot keep others out. Connections of
-    /// trusted proxies are not counted.
-    pub fn end_one_of_the_largest_network(&mut self, newcomer: &Connection) {
-        let mut sizes = HashMap::<IpAddr, usize>::new();
-        for (key, _) in self.0.iter().filter(|(_, one)| !one.is_trusted) {
-            *sizes.entry(key.1).or_default() += 1;
-        }
-        let size = |network: &IpAddr| sizes.get(network).copied().unwrap_or(0);
-        let own = size(&network(newcomer.peer.ip())) + 1;
-        let larger = self.waiting().filter(|(_, key)| size(&key.1) > own);
-        if let Some((_, key)) = larger.max_by_key(|(since, key)| (size(&key.1), Reverse(*since))) {
-            self.end(key);
-        }
-    }
-
-    /// The connections whose client makes the server wait, each with the moment when that began.
-    fn waiting(&self) -> impl Iterator<Item = (Instant, Key)> {
-        self.0.iter().filter_map(|(key, one)| Some((one.waits_since()?, *key)))
-    }
-
-    /// Ends a connection and stops counting it at once. Its file descriptor stays open until its
-    /// thread ends.
-    fn end(&mut self, key: Key) {
-        if self.0.get(&key).is_some_and(|connection| connection.end()) {
-            self.0.remove(&key);
-        }
-    }
-}
-
-fn key(connection: &Connection) -> Key {
-    (connection.stream.as_raw_fd(), network(connection.peer.ip()))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-
-    /// A connection with that peer address.
-    fn from(ip: &str, is_trusted: bool) -> Arc<Connection> {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let peer = SocketAddr::new(ip.parse().unwrap(), 4711);
-        Arc::new(Connection::new(stream, peer, is_trusted))
-    }
-
-    #[test]
-    fn addresses_of_one_64_count_as_one_network_among_connections() {
-        let mut all = Connections::default();
-        for ip in ["2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:2::1", "192.0.2.1"] {
-            all.insert(&from(ip, false));
-        }
-        assert_eq!(all.count_in_network_of(&from("2001:db8:0:1:ffff::", false)), 2);
-        assert_eq!(all.count_in_network_of(&from("2001:db8:0:3::1", false)), 0);
-        assert_eq!(all.count_in_network_of(&from("::ffff:192.0.2.1", false)), 1);
-    }
-
-    #[test]
-    fn the_largest_network_makes_room_for_a_smaller_one_unless_it_is_a_trusted_proxy() {
-        let left = |newcomer: &str, is_trusted: bool| {
-            let mut all = Connections::default();
-            for ip in ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"] {
-                all.insert(&from(ip, is_trusted));
+    /// Reads until a request is complete, and answers it.
+    fn read(
+        &mut self,
+        service: &Service,
+        buffer: &mut [u8],
+        has_hung_up: bool,
+    ) -> io::Result<Turn> {
+        let mut is_drained = false;
+        loop {
+            match self.incoming.next(&service.limits) {
+                Ok(Received::Request(head, body)) => {
+                    return self.answer(service, Ok((head, body)), is_drained);
+                }
+                Ok(received) => self.enter_part(&received, &service.limits)?,
+                Err(status) => return self.answer(service, Err(status), is_drained),
             }
-            all.end_one_of_the_largest_network(&from(newcomer, false));
-            (all.len(), all.count_in_network_of(&from("192.0.2.1", false)))
-        };
-        assert_eq!(left("192.0.2.3", false), (3, 2));
-        assert_eq!(left("192.0.2.2", false), (3, 2), "two are fewer than three");
-        assert_eq!(left("192.0.2.1", false), (4, 3));
-        assert_eq!(left("192.0.2.3", true), (4, 3));
+            if is_drained {
+                return Ok(Turn::Wait);
+            }
+            match (&self.stream).read(buffer) {
+                Ok(0) => return Ok(Turn::End),
+                Ok(bytes) => {
+                    self.incoming.push(&buffer[..bytes]);
+                    // The end of the stream makes no event of its own if it was there before this one.
+                    is_drained = bytes < buffer.len() && !has_hung_up;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => is_drained = true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
+
+    /// Notes how far the request has come, and invites the body of a client that waits for that.
+    fn enter_part(&mut self, received: &Received, limits: &Limits) -> io::Result<()> {
+        if !matches!(received, Received::Nothing) && matches!(self.phase, Phase::Idle) {
+            self.enter(Phase::InHead, limits.head_timeout);
+        }
+        if let Received::PartOfBody { expects_continue } = *received
+            && matches!(self.phase, Phase::InHead)
+        {
+            self.phase = Phase::InBody;
+            self.deadline = Instant::now() + limits.body_timeout;
+            if expects_continue {
+                (&self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a request, or refuses it before any handler sees it. What follows a refused request is
+    /// not read.
+    fn answer(
+        &mut self,
+        service: &Service,
+        request: Result<(Head, Vec<u8>), u16>,
+        is_drained: bool,
+    ) -> io::Result<Turn> {
+        let (mut framing, mut entry) =
+            (Framing::default(), LogEntry::new(self.started(), self.peer.ip()));
+        let response = match request {
+            Ok((head, body)) => {
+                framing = head.framing;
+                entry.name(format!("{} {}", head.method, head.path()).as_bytes());
+                let request = build_request(head, body, self.peer, &service.trusted_proxies);
+                entry.sender = request.remote_addr().ip();
+                (service.handle)(&request)
+            }
+            Err(status) => {
+                entry.name(self.incoming.method_and_path());
+                self.incoming = Incoming::default();
+                refusal(status)
+            }
+        };
+        entry.status = response.status_code;
+        framing.keep_alive &= !service.is_closing.load(Relaxed);
+        let answer = Answer::new(response, framing)?;
+        let outgoing = Outgoing { answer, keep_alive: framing.keep_alive, _entry: entry };
+        self.enter(Phase::Sending(Box::new(outgoing)), service.limits.write_timeout);
+        self.send(service, is_drained)
+    }
+
+    fn send(&mut self, service: &Service, is_drained: bool) -> io::Result<Turn> {
+        let Phase::Sending(outgoing) = &mut self.phase else { return Ok(Turn::Again) };
+        let bytes = outgoing.answer.send(&self.stream)?;
+        let (is_sent, keep_alive) = (outgoing.answer.is_sent(), outgoing.keep_alive);
+        if !is_sent {
+            if bytes > 0 {
+                self.since = Instant::now();
+                self.deadline = self.since + service.limits.write_timeout;
+            }
+            return Ok(Turn::Again);
+        }
+        if keep_alive {
+            self.enter(Phase::Idle, service.limits.idle_timeout);
+        } else {
+            self.stream.shutdown(Shutdown::Write)?;
+            self.incoming = Incoming::default();
+            self.enter(Phase::Closing, LINGER);
+        }
+        Ok(if is_drained && self.incoming.is_empty() { Turn::Wait } else { Turn::Again })
+    }
+
+    /// Reads what a client still sends after its last answer.
+    fn discard(&mut self, buffer: &mut [u8]) -> io::Result<Turn> {
+        match (&self.stream).read(buffer) {
+            Ok(0) => Ok(Turn::End),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Turn::Wait),
+            read => read.map(|_| Turn::Again),
+        }
+    }
+
+    /// When the first byte of the current request arrived.
+    fn started(&self) -> Instant {
+        if self.is_idle() { Instant::now() } else { self.since }
+    }
+
+    fn enter(&mut self, phase: Phase, timeout: Duration) {
+        (self.phase, self.since) = (phase, Instant::now());
+        self.deadline = self.since + timeout;
+    }
+
+    /// Answers 503 to a connection that has no place, without waiting for its client.
+    pub fn turn_away(&mut self, service: &Service) -> io::Result<()> {
+        self.answer(service, Err(503), false)?;
+        // To close with unread bytes would reset the connection, and the client could lose the response.
+        (&self.stream).read(&mut [0; 4096]).map(drop)
+    }
+}
+
+/// The response to a request that is refused.
+fn refusal(status: u16) -> Response {
+    let reason = StatusCode::from_u16(status).unwrap_or_default();
+    let mut response = Response::text(format!("{reason}\n")).with_status_code(status);
+    headers::secure(&mut response, false);
+    response
 }

@@ -1,13 +1,13 @@
-//! Reads requests from a socket, within limits of size and time, strictly as RFC 9112 says.
+//! Reads requests from the bytes of a connection, within limits of size, strictly as RFC 9112 says.
 //!
 //! If a proxy and this server disagree on where a request ends, a client can hide one request inside
 //! another (request smuggling). So a request that could be read in two ways is refused, and its
 //! connection is closed.
+//!
+//! Nothing here waits, or knows of sockets and time.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
-use std::mem::MaybeUninit;
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::mem::{self, MaybeUninit};
+use std::ops::Range;
 
 use http::uri::{Authority, Uri};
 use httparse::{Error, Status};
@@ -15,18 +15,33 @@ use httparse::{Error, Status};
 use super::write::Framing;
 use crate::config::{Limits, MOST_HEADERS};
 
-/// The size of one read: nearly always more than a whole request.
-const READ_BYTES: usize = 4096;
+/// What a connection has received and not yet answered.
+#[derive(Default)]
+pub struct Incoming {
+    bytes: Vec<u8>,
+    /// The head at the start of the bytes, if it is complete and its body is not.
+    head: Option<Box<ParsedHead>>,
+}
 
-/// The receiving side of one connection.
-pub struct Incoming<'a> {
-    stream: BufReader<&'a TcpStream>,
-    limits: &'a Limits,
-    timeout: Duration,
-    /// The current request, even if it was refused, and the bytes that arrived after it.
-    pub buffer: Vec<u8>,
-    /// The length of the current request in the buffer, in bytes.
-    request_bytes: usize,
+struct ParsedHead {
+    head: Head,
+    /// Where the body begins and ends among the bytes.
+    body: Range<usize>,
+    expects_continue: bool,
+}
+
+/// What the received bytes are.
+pub enum Received {
+    Nothing,
+    /// The beginning of a head.
+    PartOfHead,
+    /// A head, and not all of its body.
+    PartOfBody {
+        /// The client waits for `100 Continue` before it sends the body.
+        expects_continue: bool,
+    },
+    /// A request with its body, which is taken from the bytes.
+    Request(Head, Vec<u8>),
 }
 
 /// A request line and headers. A header may appear more than once.
@@ -37,73 +52,65 @@ pub struct Head {
     pub framing: Framing,
 }
 
-impl<'a> Incoming<'a> {
-    pub fn new(stream: &'a TcpStream, limits: &'a Limits) -> Self {
-        let stream = BufReader::with_capacity(READ_BYTES, stream);
-        Incoming { stream, limits, timeout: Duration::ZERO, buffer: Vec::new(), request_bytes: 0 }
+impl Incoming {
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
-    /// Waits for the first byte of the next request. `false` if the connection ends, or stays idle for
-    /// the whole idle timeout.
-    pub fn wait(&mut self) -> bool {
-        self.buffer.drain(..self.request_bytes);
-        self.buffer.shrink_to(READ_BYTES);
-        self.request_bytes = 0;
-        !self.buffer.is_empty() || matches!(self.read(self.limits.idle_timeout), Ok(1..))
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
     }
 
-    /// Reads the rest of a request whose first byte has arrived: head and body.
+    /// Gives back memory that is not in use.
+    pub fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
+    /// Takes the first request, if it is complete.
     ///
     /// # Errors
-    /// The status to refuse the request with, if it breaks a rule or a limit; `None` if the client is
-    /// gone.
-    pub fn request(&mut self) -> Result<(Head, Vec<u8>), Option<u16>> {
-        let deadline = Instant::now() + self.limits.head_timeout;
-        let (head, bytes) = loop {
-            match Head::parse(&self.buffer, self.limits)? {
-                Some(parsed) => break parsed,
-                None => self.read_before(deadline)?,
-            }
+    /// The status to refuse the request with, if it breaks a rule or a limit.
+    pub fn next(&mut self, limits: &Limits) -> Result<Received, u16> {
+        if self.bytes.is_empty() {
+            return Ok(Received::Nothing);
+        }
+        let parsed = match self.head.take() {
+            Some(parsed) => parsed,
+            None => match Head::parse(&self.bytes, limits)? {
+                Some(parsed) => Box::new(parsed),
+                None => return Ok(Received::PartOfHead),
+            },
         };
-        let deadline = Instant::now() + self.limits.body_timeout;
-        self.request_bytes = bytes + head.body_bytes(self.limits.max_body_bytes)?;
-        if head.expects_continue()? && self.buffer.len() < self.request_bytes {
-            // If this write fails, the following read fails, too.
-            let _ = self.stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+        if self.bytes.len() < parsed.body.end {
+            let expects_continue = parsed.expects_continue;
+            self.head = Some(parsed);
+            return Ok(Received::PartOfBody { expects_continue });
         }
-        while self.buffer.len() < self.request_bytes {
-            self.read_before(deadline)?;
-        }
-        Ok((head, self.buffer[bytes..self.request_bytes].to_vec()))
+        let rest = self.bytes.split_off(parsed.body.end);
+        let body = mem::replace(&mut self.bytes, rest).split_off(parsed.body.start);
+        Ok(Received::Request(parsed.head, body))
     }
 
-    fn read_before(&mut self, deadline: Instant) -> Result<(), Option<u16>> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match self.read(left).map_err(|error| error.kind()) {
-            _ if left.is_zero() => Err(Some(408)),
-            Err(ErrorKind::WouldBlock) => Err(Some(408)),
-            Ok(1..) | Err(ErrorKind::Interrupted) => Ok(()),
-            _ => Err(None),
-        }
-    }
-
-    fn read(&mut self, timeout: Duration) -> io::Result<usize> {
-        // To set a timeout is a system call, which most reads can save.
-        if self.timeout != timeout {
-            self.stream.get_ref().set_read_timeout(Some(timeout))?;
-            self.timeout = timeout;
-        }
-        let received = self.stream.fill_buf()?;
-        self.buffer.extend_from_slice(received);
-        let bytes = received.len();
-        self.stream.consume(bytes);
-        Ok(bytes)
+    /// The method and the path, without query, of the first request, which may be malformed.
+    pub fn method_and_path(&self) -> &[u8] {
+        let line = self.bytes.trim_ascii_start();
+        let mut blanks = 0;
+        let end = line.iter().position(|byte| {
+            blanks += usize::from(*byte == b' ');
+            blanks > 1 || b"?\r\n".contains(byte)
+        });
+        &line[..end.unwrap_or(line.len())]
     }
 }
 
 impl Head {
-    /// The head at the start of `buffer`, and its length in bytes; `None` while it is incomplete.
-    fn parse(buffer: &[u8], limits: &Limits) -> Result<Option<(Head, usize)>, u16> {
+    /// The target without its query.
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// The head at the start of `buffer`; `None` while it is incomplete.
+    fn parse(buffer: &[u8], limits: &Limits) -> Result<Option<ParsedHead>, u16> {
         // Left uninitialized, because initializing would write four kilobytes for each request.
         let mut room = [const { MaybeUninit::uninit() }; MOST_HEADERS];
         let room = &mut room[..limits.max_headers.min(MOST_HEADERS)];
@@ -130,7 +137,9 @@ impl Head {
         let closes = |line: &str| line.split(',').any(|o| o.trim().eq_ignore_ascii_case("close"));
         head.framing.keep_alive = !is_1_0 && !head.values("connection").any(closes);
         head.target = head.path_and_query()?;
-        Ok(Some((head, bytes)))
+        let body = bytes..bytes + head.body_bytes(limits.max_body_bytes)?;
+        let expects_continue = head.expects_continue()?;
+        Ok(Some(ParsedHead { head, body, expects_continue }))
     }
 
     /// Path and query of the target, or the `*` of `OPTIONS *`. If the target contains a host, it must
@@ -183,17 +192,6 @@ impl Head {
     }
 }
 
-/// The method and the path, without query, from the bytes of a request that may be malformed.
-pub fn method_and_path(buffer: &[u8]) -> &[u8] {
-    let line = buffer.trim_ascii_start();
-    let mut blanks = 0;
-    let end = line.iter().position(|byte| {
-        blanks += usize::from(*byte == b' ');
-        blanks > 1 || b"?\r\n".contains(byte)
-    });
-    &line[..end.unwrap_or(line.len())]
-}
-
 /// The HTTP version in the request line, such as `HTTP/1.1`.
 fn version(buffer: &[u8]) -> &[u8] {
     buffer.split(|byte| b" \r\n".contains(byte)).nth(2).unwrap_or_default()
@@ -203,4 +201,85 @@ fn version(buffer: &[u8]) -> &[u8] {
 fn text(bytes: &[u8]) -> String {
     let latin_1 = || bytes.iter().copied().map(char::from).collect();
     str::from_utf8(bytes).map_or_else(|_| latin_1(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POST: &[u8] = b"POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nbody!";
+    const GET: &[u8] = b"GET /c HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    fn next(incoming: &mut Incoming) -> Result<String, u16> {
+        let limits = crate::Config::new("").limits;
+        Ok(match incoming.next(&limits)? {
+            Received::Nothing => "nothing".to_owned(),
+            Received::PartOfHead => "part of a head".to_owned(),
+            Received::PartOfBody { expects_continue: false } => "part of a body".to_owned(),
+            Received::PartOfBody { expects_continue: true } => "an expectation".to_owned(),
+            Received::Request(head, body) => {
+                format!("{} {} {}", head.method, head.target, String::from_utf8(body).unwrap())
+            }
+        })
+    }
+
+    fn all(bytes: &[u8]) -> Result<String, u16> {
+        let mut incoming = Incoming::default();
+        incoming.push(bytes);
+        next(&mut incoming)
+    }
+
+    #[test]
+    fn a_request_is_complete_with_its_last_byte() {
+        let head_bytes = POST.len() - 5;
+        let mut incoming = Incoming::default();
+        assert_eq!(next(&mut incoming).unwrap(), "nothing");
+        for (n, byte) in POST.iter().enumerate() {
+            incoming.push(&[*byte]);
+            let expected = match n + 1 {
+                n if n < head_bytes => "part of a head",
+                n if n < POST.len() => "part of a body",
+                _ => "POST /a?b body!",
+            };
+            assert_eq!(next(&mut incoming).unwrap(), expected, "{n}");
+        }
+        assert!(incoming.is_empty());
+    }
+
+    #[test]
+    fn requests_that_come_in_one_piece_are_taken_one_by_one() {
+        let mut incoming = Incoming::default();
+        incoming.push(&[POST, GET, &POST[..9]].concat());
+        for expected in ["POST /a?b body!", "GET /c ", "part of a head"] {
+            assert_eq!(next(&mut incoming).unwrap(), expected);
+        }
+        incoming.push(&POST[9..]);
+        assert_eq!(next(&mut incoming).unwrap(), "POST /a?b body!");
+        assert_eq!(next(&mut incoming).unwrap(), "nothing");
+    }
+
+    #[test]
+    fn a_client_may_wait_for_an_invitation_but_not_for_a_body_that_is_there() {
+        let head =
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-Continue\r\n\r\n";
+        assert_eq!(all(head.as_bytes()).unwrap(), "an expectation");
+        assert_eq!(all(format!("{head}body!").as_bytes()).unwrap(), "POST / body!");
+        assert_eq!(all(head.replace('5', "65537").as_bytes()), Err(413));
+        assert_eq!(all(head.replace("100-C", "200-C").as_bytes()), Err(417));
+    }
+
+    #[test]
+    fn a_request_that_is_refused_is_named_as_far_as_it_has_a_name() {
+        for (bytes, name) in [
+            ("GET /a?b HTTP/1.1\r\n\r\n", "GET /a"),
+            ("\r\nGET /a b HTTP/1.1\r\n\r\n", "GET /a"),
+            ("GET\r\n", "GET"),
+            ("nonsense", "nonsense"),
+            ("", ""),
+        ] {
+            let mut incoming = Incoming::default();
+            incoming.push(bytes.as_bytes());
+            assert_eq!(incoming.method_and_path(), name.as_bytes());
+        }
+    }
 }

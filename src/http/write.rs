@@ -1,23 +1,21 @@
-//! Writes responses to a socket, framed as RFC 9112 says. A file of any size takes no more memory than
-//! a page.
+//! Writes responses, framed as RFC 9112 says, without waiting for the client. A file of any size takes no
+//! more memory than a page.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use http::StatusCode;
 use httpdate::HttpDate;
 use rouille::Response;
-use rustix::io::Errno;
-use rustix::net::{SendFlags, send as send_now};
-
-use super::connection::{Connection, Phase};
 
 /// Headers that describe the connection. This file writes them, and drops those of a handler.
 const CONNECTION_HEADERS: [&str; 5] =
     ["connection", "content-length", "date", "transfer-encoding", "upgrade"];
-/// How long a closing connection waits for its client to read the last response.
-const LINGER: Duration = Duration::from_secs(2);
+/// How much of a response is in memory at once. Head and page are sent together.
+const BUFFER_BYTES: usize = 16 * 1024;
+/// How many buffers one call of [`Answer::send`] sends at most, so that a fast reader of a large file
+/// takes turns with others.
+const BUFFERS_A_TURN: usize = 64;
 
 /// How the request wants its response framed. Unreadable requests use the default.
 #[derive(Clone, Copy, Default)]
@@ -30,119 +28,135 @@ pub struct Framing {
     pub keep_alive: bool,
 }
 
-/// A waiting write checks at this interval whether the client has read anything.
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
-
-/// The sending side of one connection. A write fails if the client reads nothing for the whole write
-/// timeout.
-pub struct Outgoing<'a> {
-    connection: &'a Connection,
-    write_timeout: Duration,
+/// A response on its way to the client.
+pub struct Answer {
+    /// The next bytes to send, of which `sent` are sent already.
+    buffer: Vec<u8>,
+    sent: usize,
+    /// The part of the body that is not in the buffer yet. `None` if there is no more.
+    body: Option<Body>,
 }
 
-impl<'a> Outgoing<'a> {
+struct Body {
+    reader: Box<dyn Read + Send>,
+    length: Length,
+}
+
+/// Where a body ends.
+enum Length {
+    /// After that many more bytes.
+    Known(u64),
+    /// After an empty chunk.
+    Chunked,
+    /// With the connection.
+    UntilClose,
+}
+
+impl Answer {
     /// # Errors
-    /// If the connection is gone.
-    pub fn new(connection: &'a Connection, write_timeout: Duration) -> io::Result<Outgoing<'a>> {
-        connection.stream.set_write_timeout(Some(write_timeout.min(POLL_INTERVAL)))?;
-        Ok(Outgoing { connection, write_timeout })
-    }
-
-    fn may_wait(&self, last_progress: Instant) -> bool {
-        last_progress.elapsed() < self.write_timeout && !self.connection.is_ended()
-    }
-}
-
-impl Write for Outgoing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let last_progress = Instant::now();
-        self.connection.enter(Phase::Sending(last_progress));
-        loop {
-            match (&self.connection.stream).write(bytes) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                done => return done,
-            }
-            // Linux wakes a writer only when a third of the buffer is free, which can take minutes with
-            // a slow reader. A new attempt succeeds as soon as the client has read a byte.
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match send_now(&self.connection.stream, bytes, flags) {
-                Err(Errno::WOULDBLOCK) if self.may_wait(last_progress) => {}
-                done => return Ok(done?),
+    /// If the beginning of the body cannot be read, or the body is shorter than announced.
+    pub fn new(response: Response, framing: Framing) -> io::Result<Answer> {
+        let has_body = !matches!(response.status_code, 204 | 304);
+        let status = StatusCode::from_u16(response.status_code).map_err(io::Error::other)?;
+        let (reader, bytes) = response.data.into_reader_and_size();
+        let length = match bytes {
+            Some(bytes) => Length::Known(bytes as u64),
+            None if framing.is_1_0 => Length::UntilClose,
+            None => Length::Chunked,
+        };
+        let mut head = Vec::with_capacity(1024 + bytes.unwrap_or(0).min(BUFFER_BYTES));
+        write!(head, "HTTP/1.1 {status}\r\nDate: {}\r\n", HttpDate::from(SystemTime::now()))?;
+        for (name, value) in &response.headers {
+            if CONNECTION_HEADERS.iter().all(|own| !name.eq_ignore_ascii_case(own)) {
+                write_field(&mut head, name, value);
             }
         }
+        match length {
+            Length::Known(bytes) if has_body => write!(head, "Content-Length: {bytes}\r\n")?,
+            Length::Chunked if has_body => head.extend(b"Transfer-Encoding: chunked\r\n"),
+            _ => {}
+        }
+        head.extend(if framing.keep_alive { &b"\r\n"[..] } else { b"Connection: close\r\n\r\n" });
+        let body = (has_body && !framing.head_only).then_some(Body { reader, length });
+        let mut answer = Answer { buffer: head, sent: 0, body };
+        answer.refill()?;
+        Ok(answer)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    /// Sends what the client's side takes now. Returns the number of bytes.
+    ///
+    /// # Errors
+    /// If the client is gone, or the body cannot be read or is shorter than announced. The connection is
+    /// then unusable.
+    pub fn send(&mut self, mut out: impl Write) -> io::Result<usize> {
+        let mut bytes = 0;
+        for _ in 0..BUFFERS_A_TURN {
+            while self.sent < self.buffer.len() {
+                match out.write(&self.buffer[self.sent..]) {
+                    Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                    Ok(taken) => (self.sent, bytes) = (self.sent + taken, bytes + taken),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(bytes),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if self.body.is_none() {
+                break;
+            }
+            self.buffer.clear();
+            self.sent = 0;
+            self.refill()?;
+        }
+        Ok(bytes)
+    }
+
+    /// Whether everything is sent.
+    pub fn is_sent(&self) -> bool {
+        self.sent == self.buffer.len() && self.body.is_none()
+    }
+
+    /// Adds the next part of the body to the buffer.
+    fn refill(&mut self) -> io::Result<()> {
+        let Some(Body { reader, length }) = &mut self.body else { return Ok(()) };
+        let room = BUFFER_BYTES.saturating_sub(self.buffer.len()) as u64;
+        if room == 0 {
+            return Ok(());
+        }
+        let mut read = |bytes, buffer| reader.take(bytes).read_to_end(buffer);
+        let is_over = match length {
+            Length::Known(left) => {
+                let wanted = room.min(*left);
+                let bytes = read(wanted, &mut self.buffer)? as u64;
+                if bytes < wanted {
+                    return Err(ErrorKind::UnexpectedEof.into());
+                }
+                *left -= bytes;
+                *left == 0
+            }
+            Length::Chunked => {
+                let mut chunk = Vec::new();
+                let bytes = read(room, &mut chunk)?;
+                write!(self.buffer, "{bytes:x}\r\n")?;
+                self.buffer.extend(chunk);
+                self.buffer.extend(b"\r\n");
+                bytes == 0
+            }
+            Length::UntilClose => read(room, &mut self.buffer)? == 0,
+        };
+        if is_over {
+            self.body = None;
+        }
         Ok(())
     }
 }
 
-/// Writes a response. A small one takes one system call; a large one is never in memory as a whole.
-///
-/// # Errors
-/// If the client is gone or reads nothing for the whole write timeout, or if the body cannot be read
-/// or is shorter than announced. The connection is then unusable.
-pub fn send(out: &mut impl Write, response: Response, framing: Framing) -> io::Result<()> {
-    write_response(out, response, framing)?;
-    out.flush()
-}
-
-fn write_response(out: &mut impl Write, response: Response, framing: Framing) -> io::Result<()> {
-    let status = StatusCode::from_u16(response.status_code).map_err(io::Error::other)?;
-    write!(out, "HTTP/1.1 {status}\r\nDate: {}\r\n", HttpDate::from(SystemTime::now()))?;
-    for (name, value) in &response.headers {
-        if CONNECTION_HEADERS.iter().all(|own| !name.eq_ignore_ascii_case(own)) {
-            write_field(out, name, value)?;
-        }
-    }
-    let has_body = !matches!(response.status_code, 204 | 304);
-    let (mut body, length) = response.data.into_reader_and_size();
-    match length {
-        Some(length) if has_body => write!(out, "Content-Length: {length}\r\n")?,
-        None if has_body && !framing.is_1_0 => write!(out, "Transfer-Encoding: chunked\r\n")?,
-        _ => {}
-    }
-    out.write_all(if framing.keep_alive { b"\r\n" } else { b"Connection: close\r\n\r\n" })?;
-    match length.map(|length| length as u64) {
-        _ if framing.head_only || !has_body => Ok(()),
-        Some(length) => match io::copy(&mut body.take(length), out)? {
-            copied if copied < length => Err(ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
-        },
-        None if framing.is_1_0 => io::copy(&mut body, out).map(drop),
-        None => write_chunks(out, body),
-    }
-}
-
 /// Writes a header. Control characters become blanks, because a line break would start another header.
-fn write_field(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
+fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
     let is_odd = value.bytes().any(|byte| byte.is_ascii_control());
     let clean = if is_odd { value.replace(char::is_control, " ") } else { String::new() };
     let value = if is_odd { &clean } else { value };
     // `write!` would be slower than everything else in this file.
-    [name, ": ", value, "\r\n"].iter().try_for_each(|piece| out.write_all(piece.as_bytes()))
-}
-
-fn write_chunks(out: &mut impl Write, mut body: impl Read) -> io::Result<()> {
-    let mut chunk = [0; 4096];
-    loop {
-        let bytes = body.read(&mut chunk)?;
-        write!(out, "{bytes:x}\r\n")?;
-        out.write_all(&chunk[..bytes])?;
-        out.write_all(b"\r\n")?;
-        if bytes == 0 {
-            return Ok(());
-        }
+    for piece in [name, ": ", value, "\r\n"] {
+        out.extend_from_slice(piece.as_bytes());
     }
-}
-
-/// Closes a connection so that its last response arrives. A close with unread bytes sends a reset,
-/// which can destroy the response on its way. So this ends the sending half first, and reads until the
-/// client has closed (RFC 9112 §9.6).
-pub fn close(mut stream: &TcpStream) -> io::Result<()> {
-    stream.shutdown(Shutdown::Write)?;
-    stream.set_read_timeout(Some(LINGER))?;
-    let deadline = Instant::now() + LINGER;
-    while stream.read(&mut [0; 4096])? > 0 && Instant::now() < deadline {}
-    Ok(())
 }

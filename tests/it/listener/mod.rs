@@ -9,6 +9,7 @@ mod sender;
 mod size;
 mod slow_readers;
 mod sockets;
+mod stress;
 mod time;
 
 fn get(headers: &str) -> String {

@@ -1,0 +1,167 @@
+//! The threads that work on connections. Each waits for an event of any connection, moves that connection
+//! on, and waits for the next event.
+//!
+//! A handler may block its worker for as long as it likes: on a password's hash or a slow query. A worker
+//! that stays at one event is replaced, and ends after it. So there are always workers for the other
+//! connections, and a handler needs to know nothing of all this.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+
+use super::connection::{Service, Turn};
+use super::parking::{Id, Parking};
+
+/// How many workers there are beside one for each core. They answer while others wait for a query.
+const SPARE: usize = 6;
+/// A worker that is at the same event when this has passed is replaced.
+const HELD_UP: Duration = Duration::from_millis(5);
+/// Address space for one thread's stack. Only the part in use takes memory.
+const STACK_BYTES: usize = 512 * 1024;
+/// The size of one read: nearly always more than a whole request.
+const READ_BYTES: usize = 4096;
+/// The pause after a failure to start a worker.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// In the events of [`Workers::orders`].
+const ORDER: Id = Id::MAX;
+
+/// The workers, and what they share.
+pub struct Workers {
+    pub service: Service,
+    pub parking: Parking,
+    /// Carries the ids of connections to the workers. Its end is the end of the workers.
+    orders: (UnixStream, UnixStream),
+    is_over: AtomicBool,
+}
+
+/// One worker, as the supervisor sees it.
+#[derive(Default)]
+struct Seat {
+    /// Counts beginnings and ends of work, so it is odd while the worker is at an event.
+    steps: AtomicUsize,
+    is_replaced: AtomicBool,
+}
+
+impl Workers {
+    /// Starts the workers, and a supervisor that replaces them, which is returned too.
+    ///
+    /// # Errors
+    /// If the system has no room for them.
+    pub fn start(service: Service) -> io::Result<(Arc<Workers>, Thread)> {
+        let (orders, parking) = (UnixStream::pair()?, Parking::new()?);
+        orders.0.set_nonblocking(true)?;
+        orders.1.set_nonblocking(true)?;
+        epoll::add(&parking.epoll, &orders.1, EventData::new_u64(ORDER), EventFlags::IN)?;
+        let is_over = AtomicBool::new(false);
+        let workers = Arc::new(Workers { service, parking, orders, is_over });
+        let supervised = Arc::clone(&workers);
+        let builder = thread::Builder::new().name("supervisor".to_owned());
+        let supervisor = builder.spawn(move || supervised.supervise())?;
+        Ok((workers, supervisor.thread().clone()))
+    }
+
+    /// Has a worker look at a connection, because its time is over. If too many such orders wait already,
+    /// this one is lost.
+    pub fn order(&self, id: Id) {
+        let _ = (&self.orders.0).write(&id.to_ne_bytes());
+    }
+
+    /// Ends the workers, each when it is free.
+    pub fn end(&self, supervisor: &Thread) {
+        self.is_over.store(true, SeqCst);
+        supervisor.unpark();
+        let _ = self.orders.0.shutdown(Shutdown::Write);
+    }
+
+    /// Keeps as many workers as are wanted, those that are held up not counted.
+    fn supervise(self: Arc<Self>) {
+        let wanted = SPARE + thread::available_parallelism().map_or(1, usize::from);
+        let mut seats: Vec<(Arc<Seat>, usize)> = Vec::new();
+        while !self.is_over.load(SeqCst) {
+            while seats.len() < wanted {
+                match self.start_worker() {
+                    Ok(seat) => seats.push((seat, 0)),
+                    Err(error) => {
+                        log::warn!("cannot start a thread: {error}");
+                        thread::sleep(PAUSE);
+                        break;
+                    }
+                }
+            }
+            // While nobody works, nothing here runs.
+            if seats.iter().all(|(seat, _)| seat.steps.load(SeqCst) % 2 == 0) {
+                thread::park();
+            }
+            thread::sleep(HELD_UP);
+            seats.retain_mut(|(seat, steps_before)| {
+                let steps = seat.steps.load(SeqCst);
+                let is_held_up = steps % 2 == 1 && steps == *steps_before;
+                *steps_before = steps;
+                seat.is_replaced.store(is_held_up, SeqCst);
+                !is_held_up
+            });
+        }
+    }
+
+    fn start_worker(self: &Arc<Self>) -> io::Result<Arc<Seat>> {
+        let (workers, seat, supervisor) = (self.clone(), Arc::<Seat>::default(), thread::current());
+        let own = Arc::clone(&seat);
+        let builder = thread::Builder::new().name("worker".to_owned()).stack_size(STACK_BYTES);
+        builder.spawn(move || workers.work(&own, &supervisor))?;
+        Ok(seat)
+    }
+
+    /// Works until this worker is replaced, or all is over.
+    fn work(&self, seat: &Seat, supervisor: &Thread) {
+        let mut buffer = vec![0; READ_BYTES];
+        while !seat.is_replaced.load(SeqCst)
+            && let Some((id, has_hung_up)) = self.next_event()
+        {
+            let Some(mut connection) = self.parking.take(id) else { continue };
+            seat.steps.fetch_add(1, SeqCst);
+            supervisor.unpark();
+            let attend = || connection.attend(&self.service, &mut buffer, has_hung_up);
+            // A panic in a handler ends its connection only.
+            let turn = catch_unwind(AssertUnwindSafe(attend)).unwrap_or(Turn::End);
+            self.parking.put_back(id, connection, turn);
+            seat.steps.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// Waits for an event: of which connection, and whether its client will send nothing more. `None` if
+    /// all is over.
+    fn next_event(&self) -> Option<(Id, bool)> {
+        // One at a time, because the next ones would have to wait for this one's handler.
+        let mut events = Vec::with_capacity(1);
+        loop {
+            events.clear();
+            match epoll::wait(&self.parking.epoll, spare_capacity(&mut events), None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return None,
+            }
+            let Some(event) = events.first() else { continue };
+            let (id, flags) = (event.data.u64(), event.flags);
+            if id != ORDER {
+                let ends = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+                return Some((id, flags.intersects(ends)));
+            }
+            let mut id = [0; size_of::<Id>()];
+            match (&self.orders.1).read(&mut id) {
+                Ok(0) => return None,
+                Ok(_) => return Some((Id::from_ne_bytes(id), false)),
+                // Another worker has it.
+                Err(_) => {}
+            }
+        }
+    }
+}
