@@ -33,8 +33,9 @@ firewall-test: cargo ## as root: lets the real fail2ban keep a guesser out of a 
 		/usr/lib/systemd/systemd-journal-remote:systemd-journal-remote
 	@exec sql/cluster try cargo test --test it -- --ignored firewall
 
-bench: cargo ## measures, beside nginx and a raw bcrypt hash, for about two minutes
+bench: cargo ## measures, beside nginx, axum and a raw bcrypt hash, for about five minutes
 	@sql/cluster need $(BUILD) postgresql nginx wrk kill:procps
+	cargo build --profile peer --package doorward-bench-axum
 	@exec sql/cluster try cargo bench --bench numbers
 
 check: cargo ## checks format, lints, documentation, and what the text of src must not say

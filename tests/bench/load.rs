@@ -7,14 +7,15 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::processes::Doorward;
+use crate::processes::{Doorward, Served, cpu_time};
 
 pub const PASSWORD: &str = "plover quartz 81 lagoon";
 
-/// What wrk measured.
+/// What wrk measured, and the processor time that the server took for it.
 pub struct Load {
     pub per_second: f64,
     pub p99_ms: f64,
+    pub cpu_us: f64,
 }
 
 /// A client with a connection that it keeps.
@@ -29,28 +30,34 @@ impl Load {
         Load {
             per_second: f64::midpoint(a.per_second, b.per_second),
             p99_ms: f64::midpoint(a.p99_ms, b.p99_ms),
+            cpu_us: f64::midpoint(a.cpu_us, b.cpu_us),
         }
     }
 }
 
-/// Runs wrk with two threads: for two seconds, or for five where making the connections would be a
-/// good part of them.
-pub fn wrk(url: &str, connections: usize, cookie: Option<&str>) -> Load {
-    let seconds = if connections < 1_000 { "2" } else { "5" };
+/// Runs wrk with two threads, for as many seconds.
+pub fn wrk(server: &Served, connections: usize, seconds: usize, headers: &[&str]) -> Load {
     let (threads, connections) = (connections.min(2).to_string(), connections.to_string());
     let mut command = Command::new("wrk");
-    command.args(["--latency", "-d", seconds, "-t", &threads, "-c", &connections]);
-    if let Some(cookie) = cookie {
-        command.arg("-H").arg(format!("Cookie: {cookie}"));
+    command.args(["--latency", "-d", &seconds.to_string(), "-t", &threads, "-c", &connections]);
+    if !server.cookie.is_empty() {
+        command.arg("-H").arg(format!("Cookie: {}", server.cookie));
     }
-    let output = command.arg(url).output().expect("wrk, which `make bench` installs");
+    for header in headers {
+        command.args(["-H", header]);
+    }
+    let before = cpu_time(server.pid);
+    let output = command.arg(&server.url).output().expect("wrk, which `make bench` installs");
+    let cpu = cpu_time(server.pid).saturating_sub(before);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(!text.contains("Non-2xx"), "{url}: {text}");
+    assert!(!text.contains("Non-2xx"), "{}: {text}", server.url);
     let after =
         |sign: &str| text.lines().find_map(|line| line.trim().strip_prefix(sign)).expect(sign);
+    let requests = text.lines().find_map(|line| line.split_once(" requests in ")).unwrap().0;
     Load {
         per_second: after("Requests/sec:").trim().parse().unwrap(),
         p99_ms: milliseconds(after("99%").trim()),
+        cpu_us: cpu.as_secs_f64() * 1e6 / requests.trim().parse::<f64>().unwrap(),
     }
 }
 
@@ -65,17 +72,16 @@ fn milliseconds(text: &str) -> f64 {
     number.parse::<f64>().unwrap() * unit
 }
 
-/// Logs in again and again, each time from another network; logins a second.
+/// Logs in again and again, each client from a network of its own; logins a second.
 pub fn log_in_for(address: &str, clients: usize, time: Duration) -> f64 {
     let begun = Instant::now();
     let done: usize = thread::scope(|scope| {
         let client = |n: usize| {
             let visitor = Visitor::stranger(address);
-            let body = format!("email=ada%40example.org&password={}", PASSWORD.replace(' ', "+"));
             let mut done = 0;
             while begun.elapsed() < time {
-                let from = format!("X-Forwarded-For: 198.51.{}.{}\r\n", n / 250, n % 250);
-                let answer = visitor.ask("POST", "/login", &from, &body);
+                let answer =
+                    visitor.log_in("ada@example.org", &format!("198.51.{}.{}", n / 250, n % 250));
                 // Who waits too long in line is told to come back, and counts for nothing.
                 assert!(answer.contains(" 303 ") || answer.contains(" 503 "), "{answer}");
                 done += usize::from(answer.contains(" 303 "));
@@ -150,6 +156,13 @@ impl Visitor {
     /// The whole answer to a request.
     pub fn get(&self, path: &str) -> String {
         self.ask("GET", path, "", "")
+    }
+
+    /// Logs in, from that address.
+    pub fn log_in(&self, email: &str, from: &str) -> String {
+        let (email, password) = (email.replace('@', "%40"), PASSWORD.replace(' ', "+"));
+        let body = format!("email={email}&password={password}");
+        self.ask("POST", "/login", &format!("X-Forwarded-For: {from}\r\n"), &body)
     }
 
     /// The answer of whoever listens there, if anybody does.

@@ -1,26 +1,26 @@
 //! `make bench`: what doorward reaches, beside a peer measured in the same run.
 //!
-//! nginx serves a static file of the secret page's size; one raw bcrypt hash, times the cores, is
-//! the most logins there can be. Machines differ and are noisy, so read the ratios.
+//! nginx serves a static file of the secret page's size, a server on axum renders the same page; one raw
+//! bcrypt hash, times the cores, is the most logins there can be. Machines differ and are noisy, so read
+//! the ratios.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "this is a measurement")]
 
 mod crashes;
 mod load;
+mod logins;
 mod lookups;
+mod pages;
 mod processes;
 
-use std::fmt::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use load::{Load, Visitor, get_times, log_in_for, wrk};
-use processes::{Doorward, Nginx};
-
-const COST: u32 = 12;
+use load::{Visitor, wrk};
+use processes::Doorward;
 
 /// One row of the table: what was asked and reached, and whether that is enough.
 struct Row {
-    what: &'static str,
+    what: String,
     reached: String,
     asked: String,
     peer: String,
@@ -28,6 +28,8 @@ struct Row {
 }
 
 fn main() {
+    // Ten thousand connections have two ends, and the programs that are started have this limit too.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let cores = thread::available_parallelism().unwrap().get();
     let begun = Instant::now();
     let mut rows = Vec::new();
@@ -39,12 +41,10 @@ fn main() {
     rows.push(at_most("binary, stripped", size as f64 / 1e6, 6.5, "MB"));
 
     let ada = Visitor::register(&doorward, "ada@example.org");
-    let page = ada.get("/secret");
-    let nginx = Nginx::start(page.len());
-    let curve = pages(&doorward, &nginx, &ada, &mut rows);
-    let logins = logins(&doorward, &ada, cores, &mut rows);
-    drop(nginx);
-    rows.push(idle_connections(&doorward));
+    let curve = pages::measure(&doorward, &ada, &mut rows);
+    let logins = logins::measure(&doorward, &ada, &mut rows);
+    idle_connections(&doorward, &mut rows);
+    busy_connections(&doorward, &ada, &mut rows);
     drop(doorward);
     sessions(100_000, &mut rows);
     crashes(&mut rows);
@@ -61,9 +61,9 @@ fn main() {
     println!("\n{curve}\n{logins}\n{lookups}");
 }
 
-fn at_most(what: &'static str, reached: f64, asked: f64, unit: &str) -> Row {
+fn at_most(what: &str, reached: f64, asked: f64, unit: &str) -> Row {
     Row {
-        what,
+        what: what.to_owned(),
         reached: format!("{reached:.1} {unit}"),
         asked: format!("at most {asked} {unit}"),
         peer: String::new(),
@@ -72,7 +72,7 @@ fn at_most(what: &'static str, reached: f64, asked: f64, unit: &str) -> Row {
 }
 
 /// The same for a time and a number of milliseconds.
-fn within(what: &'static str, time: Duration, asked: f64) -> Row {
+fn within(what: &str, time: Duration, asked: f64) -> Row {
     at_most(what, time.as_secs_f64() * 1e3, asked, "ms")
 }
 
@@ -83,87 +83,26 @@ fn start_up(doorward: &Doorward) -> Row {
     within("start to first answer", times[2], 100.0)
 }
 
-/// `GET /secret` against nginx, in turn, at growing numbers of connections.
-fn pages(doorward: &Doorward, nginx: &Nginx, ada: &Visitor, rows: &mut Vec<Row>) -> String {
-    let mut curve = "| Connections | doorward, requests/s | 99% under | nginx, requests/s | 99% under | ratio |\n\
-         |---|---|---|---|---|---|\n".to_owned();
-    for connections in [1, 16, 64, 256, 1_000] {
-        let ours = || wrk(&format!("{}/secret", doorward.url), connections, Some(&ada.cookie));
-        let theirs = || wrk(&format!("{}/page.html", nginx.url), connections, None);
-        // Theirs, ours, ours, theirs: what drifts, drifts for both.
-        let [a, b, c, d] = [theirs(), ours(), ours(), theirs()];
-        let (peer, reached) = (Load::mean(&a, &d), Load::mean(&b, &c));
-        let ratio = reached.per_second / peer.per_second;
-        let _ = writeln!(
-            curve,
-            "| {connections} | {:.0} | {:.1} ms | {:.0} | {:.1} ms | {ratio:.2} |",
-            reached.per_second, reached.p99_ms, peer.per_second, peer.p99_ms
-        );
-        let asked = match connections {
-            64 => 0.65,
-            1_000 => 0.55,
-            _ => continue,
-        };
-        rows.push(Row {
-            what: if connections == 64 {
-                "`GET /secret`, 64 connections"
-            } else {
-                "`GET /secret`, 1,000 connections"
-            },
-            reached: format!("{:.0}/s, {ratio:.2} × nginx", reached.per_second),
-            asked: format!("{asked} × nginx"),
-            peer: format!("{:.0}/s", peer.per_second),
-            is_met: ratio >= asked,
-        });
-        if connections == 1_000 {
-            let mut row = at_most("99% of these within", reached.p99_ms, 25.0, "ms");
-            row.peer = format!("{:.1} ms", peer.p99_ms);
-            rows.push(row);
+fn idle_connections(doorward: &Doorward, rows: &mut Vec<Row>) {
+    for (connections, what, asked) in [
+        (1_000, "memory, 1,000 idle connections", 14.0),
+        (10_000, "memory, 10,000 idle connections", 24.0),
+    ] {
+        let beside = Doorward::beside(doorward, &[]);
+        let held: Vec<_> = (0..connections).map(|_| Visitor::stranger(&beside.address)).collect();
+        for visitor in &held {
+            visitor.get("/healthz");
         }
+        rows.push(at_most(what, beside.megabytes(), asked, "MB"));
     }
-    curve
 }
 
-/// Clients that log in as fast as they can, and a page asked for beside them.
-fn logins(doorward: &Doorward, ada: &Visitor, cores: usize, rows: &mut Vec<Row>) -> String {
-    let mut table = "| Clients logging in | logins/s | of what bcrypt allows | `GET /secret` beside, 99% under |\n\
-         |---|---|---|---|\n".to_owned();
-    for clients in [1, 8, 32, 128] {
-        let seconds = if clients == 32 { 20 } else { 5 };
-        let begun = Instant::now();
-        bcrypt::non_truncating_hash("plover quartz 81 lagoon", COST).unwrap();
-        let hash = begun.elapsed().as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a number of cores")]
-        let possible = cores.min(clients) as f64 / hash;
-        let time = Duration::from_secs(seconds);
-        let (done, times) = thread::scope(|scope| {
-            let beside = scope.spawn(|| get_times(ada, "/secret", time));
-            (log_in_for(&doorward.address, clients, time), beside.join().unwrap())
-        });
-        let p99 = load::percentile(times, 0.99).as_secs_f64() * 1e3;
-        let share = done / possible;
-        let _ = writeln!(table, "| {clients} | {done:.1} | {share:.2} | {p99:.1} ms |");
-        if clients == 32 {
-            rows.push(Row {
-                what: "32 clients logging in",
-                reached: format!("{done:.1}/s, {share:.2} × bcrypt"),
-                asked: "0.9 × cores ÷ one hash".to_owned(),
-                peer: format!("{possible:.1}/s"),
-                is_met: share >= 0.9,
-            });
-            rows.push(at_most("`GET /secret` meanwhile, 99% within", p99, 20.0, "ms"));
-        }
-    }
-    table
-}
-
-fn idle_connections(doorward: &Doorward) -> Row {
+/// The most memory that 5,000 connections took which loaded pages as fast as they could.
+fn busy_connections(doorward: &Doorward, ada: &Visitor, rows: &mut Vec<Row>) {
     let beside = Doorward::beside(doorward, &[]);
-    let held: Vec<_> = (0..1_000).map(|_| Visitor::stranger(&beside.address)).collect();
-    for visitor in &held {
-        visitor.get("/healthz");
-    }
-    at_most("memory, 1,000 idle connections", beside.megabytes(), 48.0, "MB")
+    wrk(&beside.page("/secret", &ada.cookie), 5_000, 5, &[]);
+    let peak = beside.peak_megabytes();
+    rows.push(at_most("memory, peak under 5,000 busy connections", peak, 40.0, "MB"));
 }
 
 /// The map with sessions in it, found in the table as after a restart.
@@ -197,7 +136,7 @@ fn crashes(rows: &mut Vec<Row>) {
     let back = crashes.postgres_back;
     rows.push(within("`kill -9` of PostgreSQL: when it is up, in", back, 2_000.0));
     rows.push(Row {
-        what: "registrations or logins lost in both",
+        what: "registrations or logins lost in both".to_owned(),
         reached: format!("{} of {}", crashes.lost, crashes.acknowledged),
         asked: "0".to_owned(),
         peer: String::new(),

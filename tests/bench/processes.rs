@@ -1,8 +1,8 @@
-//! The programs that are measured: doorward's binary on a database of its own, and nginx.
+//! The programs that are measured: doorward's binary on a database of its own, nginx, and a server on axum.
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,35 @@ pub struct Nginx {
     process: Child,
     folder: PathBuf,
     pub url: String,
+}
+
+/// A server on axum that shows the same page: see `tests/bench/axum`.
+pub struct Axum {
+    process: Child,
+    pub url: String,
+    pub cookie: String,
+}
+
+/// Where wrk finds a page, and whose processor time counts.
+pub struct Served {
+    pub url: String,
+    pub cookie: String,
+    pub pid: u32,
+}
+
+/// The processor time that a process and its children have taken.
+pub fn cpu_time(pid: u32) -> Duration {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let pids = children.split_whitespace().map(|child| child.parse().unwrap()).chain([pid]);
+    let ticks: u32 = pids.map(ticks).sum();
+    // Linux tells the time in hundredths of a second (USER_HZ).
+    Duration::from_millis(10) * ticks
+}
+
+fn ticks(pid: u32) -> u32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let after_name = stat.rsplit_once(')').unwrap().1;
+    after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u32>().unwrap()).sum()
 }
 
 /// Runs statements on a database.
@@ -67,7 +96,7 @@ impl Doorward {
         let begun = Instant::now();
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
         command
-            .args(["serve", "--listen", &address, "--max-connections", "2000"])
+            .args(["serve", "--listen", &address, "--max-connections", "14000"])
             // The load comes from this machine, so it stands in for a proxy with many visitors.
             .args(["--trusted-proxies", "127.0.0.1"])
             .args(settings)
@@ -88,10 +117,25 @@ impl Doorward {
         self.process = self.command.spawn().unwrap();
     }
 
+    /// A page that a visitor sees.
+    pub fn page(&self, path: &str, cookie: &str) -> Served {
+        let url = format!("{}{path}", self.url);
+        Served { url, cookie: cookie.to_owned(), pid: self.process.id() }
+    }
+
     /// Resident memory, in millions of bytes.
     pub fn megabytes(&self) -> f64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that there ever was.
+    pub fn peak_megabytes(&self) -> f64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
         kilobytes * 1024.0 / 1e6
     }
@@ -118,7 +162,7 @@ impl Nginx {
             if fs::metadata("/proc/self").is_ok_and(|me| is_root(&me)) { "user root;" } else { "" };
         let config = format!(
             "daemon off; {user} worker_processes auto; pid {root}/pid; error_log {root}/error.log;
-             events {{ worker_connections 4096; }}
+             worker_rlimit_nofile 16384; events {{ worker_connections 16384; }}
              http {{
                access_log off; default_type text/html; keepalive_requests 1000000000;
                client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;
@@ -134,6 +178,39 @@ impl Nginx {
         let process = process.expect("nginx, which `make bench` installs");
         wait_for(&address);
         Nginx { process, folder, url: format!("http://{address}") }
+    }
+
+    pub fn page(&self) -> Served {
+        let url = format!("{}/page.html", self.url);
+        Served { url, cookie: String::new(), pid: self.process.id() }
+    }
+}
+
+impl Axum {
+    /// Serves a page of that many bytes at `/secret`, to whoever has its cookie.
+    pub fn start(bytes: usize) -> Axum {
+        let address = free_address();
+        let built = Path::new(env!("CARGO_BIN_EXE_doorward")).ancestors().nth(2).unwrap();
+        let mut command = Command::new(built.join("peer/doorward-bench-axum"));
+        let process = command.args([&address, &bytes.to_string()]).spawn();
+        let process = process.expect("the server on axum, which `make bench` builds");
+        wait_for(&address);
+        let answer = Visitor::attempt(&address, "GET", "/enter", "", "").unwrap();
+        let answer = answer.replace("set-cookie", "Set-Cookie");
+        let cookie = Visitor::cookie(&answer).to_owned();
+        Axum { process, url: format!("http://{address}"), cookie }
+    }
+
+    pub fn page(&self) -> Served {
+        let url = format!("{}/secret", self.url);
+        Served { url, cookie: self.cookie.clone(), pid: self.process.id() }
+    }
+}
+
+impl Drop for Axum {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
