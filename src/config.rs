@@ -98,7 +98,7 @@ pub struct Config {
 #[derive(Clone, Debug, Args)]
 pub struct Limits {
     /// Connections at once
-    #[arg(long, default_value = "1024", value_parser = between(1..=MANY))]
+    #[arg(long, default_value = "8192", value_parser = between(1..=MANY))]
     pub max_connections: usize,
 
     /// Connections at once from one network (an IPv4 address or an IPv6 /64); trusted proxies are excepted

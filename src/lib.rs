@@ -17,6 +17,30 @@
 //!    becomes an error page or a redirect to the login.
 //! 6. The listener writes the response.
 //!
+//! # Many connections, few threads
+//!
+//! Handlers are plain blocking code, and most connections have nothing to do. So a thread belongs to a
+//! request, not to a connection. A connection that waits for its client is *parked*: a place in a table,
+//! the bytes that it has received so far, and a deadline. The kernel watches all parked sockets at once
+//! (`epoll`), and says on which one there is something to read, or room to write.
+//!
+//! A few threads, the *workers*, wait for these events. A worker takes the connection out of the table,
+//! reads what has arrived, calls the handler if that completes a request, sends what the socket accepts,
+//! and parks the connection again. Taking it out is the whole rule of ownership: whoever has taken a
+//! connection has it alone, so connections need no locks.
+//!
+//! Events are *edges*: one for each arrival, not one as long as there is something to read. So nothing
+//! has to be switched off while a worker has the connection, and on again afterwards, and an answer takes
+//! three system calls: wait, read, write. The price is that an arrival which nobody sees is never told
+//! again. So a worker parks a connection only when it has read everything; otherwise it asks the kernel
+//! for another event. And an event for a connection that is taken is noted in the table, and asked for
+//! again when that connection is parked.
+//!
+//! A handler that waits for a hash or a query holds its worker. A supervisor looks at the busy workers
+//! every few milliseconds, starts another one for each that is still at the same event, and the one that
+//! was replaced ends after its request. A client that reads slowly holds nobody: the rest of its answer
+//! is parked with its connection.
+//!
 //! # What always holds
 //!
 //! `tests/it/house.rs` checks those of these rules that can be checked in the source text.

@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
 use doorward::config::Limits;
 use rouille::{Request, Response, ResponseBody};
 
-use super::PATIENCE;
 use super::client::SHORT;
 use super::server::Server;
+use super::{PATIENCE, until};
 
 /// Room for every test. No time runs out while a test waits, so nothing that it waits for is a timeout.
 pub fn limits() -> Limits {
@@ -35,10 +36,15 @@ pub fn start_with(limits: Limits, trusted_proxies: &[&str]) -> Server {
     Server::start(limits, trusted_proxies, echo)
 }
 
+/// Whether `/held` may answer: see [`echo`].
+static IS_RELEASED: AtomicBool = AtomicBool::new(false);
+
 /// Answers with what it saw; a few paths answer in a way of their own.
 fn echo(request: &Request) -> Response {
     match request.url().as_str() {
         "/slow" => thread::sleep(SHORT),
+        "/held" => until(|| IS_RELEASED.load(SeqCst)),
+        "/release" => IS_RELEASED.store(true, SeqCst),
         "/panic" => panic!("as the test asked"),
         "/no-content" => return Response::empty_204(),
         "/not-modified" => return Response::text("").with_status_code(304),

@@ -1,5 +1,6 @@
 //! The listener over real sockets. Whatever one connection does, the next request on another is answered.
 
+mod alone;
 mod connections;
 mod framing;
 mod packets;
@@ -10,6 +11,7 @@ mod size;
 mod slow_readers;
 mod sockets;
 mod stress;
+mod threads;
 mod time;
 
 fn get(headers: &str) -> String {

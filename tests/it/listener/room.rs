@@ -1,7 +1,5 @@
 //! What happens when connections run short.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
@@ -9,9 +7,10 @@ use std::time::Duration;
 use doorward::config::Limits;
 use rouille::{Request, Response};
 
+use super::alone::Alone;
 use super::{get, post};
 use crate::support::client::{Client, SHORT};
-use crate::support::echo::{limits, start, start_with};
+use crate::support::echo::{limits, start_with};
 use crate::support::server::{HELLO, Server};
 use crate::support::until;
 
@@ -158,39 +157,19 @@ fn two_hundred_connections_are_served_at_once() {
     }
 }
 
-/// Runs in a process of its own for the test below: serves until its input ends.
-#[test]
-#[ignore = "not a test by itself"]
-fn serve_with_few_files() {
-    let server = start();
-    println!("port {}", server.port);
-    let _ = io::stdin().read(&mut [0]);
-}
-
 #[test]
 fn out_of_files_the_longest_waiting_makes_room_and_the_listener_goes_on() {
-    let this = std::env::current_exe().unwrap();
-    let mut child = Command::new("sh")
-        .args(["-c", r#"ulimit -n 64; exec "$0" --ignored --nocapture serve_with_few_files"#])
-        .arg(this)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let line = lines.find(|line| line.contains("port ")).unwrap();
-    let port: u16 = line.split(' ').next_back().unwrap().parse().unwrap();
+    let server = Alone::start(64);
     let mut half_sent = Vec::new();
     for _ in 0..100 {
-        let mut client = Client::connect(port);
+        let mut client = Client::connect(server.port);
         client.send("GET / HTTP/1.1\r\n");
         half_sent.push(client);
     }
-    let mut waiting = Client::connect(port);
+    let mut waiting = Client::connect(server.port);
     waiting.send(HELLO);
     assert_eq!(waiting.answer().status, 200, "it was only waiting its turn");
-    // Threads are not started in order, so it need not be the first.
     assert!(half_sent.iter_mut().any(|client| !client.is_open()));
-    drop((child.stdin.take(), waiting, half_sent));
-    assert!(child.wait().unwrap().success());
+    drop((waiting, half_sent));
+    server.end();
 }
