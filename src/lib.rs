@@ -127,3 +127,4 @@ pub mod starting;
 pub use app::App;
 pub use config::Config;
 pub use error::{Error, StartError};
+pub use pages::refusals::pages as refusal_pages;

@@ -111,6 +111,7 @@ fn serve(config: Config) -> Result<(), CommandError> {
     }
     config.check()?;
     let (limits, proxies) = (config.limits.clone(), config.trusted_proxies.clone());
+    let refusals = doorward::refusal_pages(&config);
     let socket = process::bind(config.listen)?;
     let address = socket.local_addr().unwrap_or(config.listen);
     let stop = process::stop_signal().map_err(|error| StartError::System("signals", error))?;
@@ -124,7 +125,7 @@ fn serve(config: Config) -> Result<(), CommandError> {
     log::info!("serving on http://{address}");
     process::notify_ready().map_err(|error| StartError::System("NOTIFY_SOCKET", error))?;
     let app = starting.clone();
-    listener::serve(socket, limits, proxies, &stop, move |request| app.handle(request))
+    listener::serve(socket, limits, proxies, &stop, refusals, move |request| app.handle(request))
         .map_err(|error| StartError::System("listening", error))?;
     if starting.is_ready() {
         Ok(())

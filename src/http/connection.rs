@@ -2,12 +2,12 @@
 //!
 //! Nothing here waits for the client. Only a handler may take its time.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
 use ipnet::IpNet;
 use rouille::{Request, Response};
 
@@ -30,8 +30,20 @@ pub struct Service {
     pub limits: Limits,
     pub trusted_proxies: Vec<IpNet>,
     pub handle: Box<dyn Fn(&Request) -> Response + Send + Sync>,
+    /// The page for each status with which requests are refused before any handler sees them.
+    pub refusals: BTreeMap<u16, String>,
     /// Whether each response closes its connection: connections run short, or the server stops.
     pub is_closing: AtomicBool,
+}
+
+impl Service {
+    /// The response to a request that is refused.
+    fn refusal(&self, status: u16) -> Response {
+        let page = self.refusals.get(&status).map_or_else(Default::default, String::as_str);
+        let mut response = Response::html(page).with_status_code(status);
+        headers::secure(&mut response, false);
+        response
+    }
 }
 
 /// One client's connection. It owns no thread: whoever has it moves it on.
@@ -199,7 +211,7 @@ impl Connection {
             Err(status) => {
                 entry.name(self.incoming.method_and_path());
                 self.incoming = Incoming::default();
-                refusal(status)
+                service.refusal(status)
             }
         };
         entry.status = response.status_code;
@@ -256,12 +268,4 @@ impl Connection {
         // To close with unread bytes would reset the connection, and the client could lose the response.
         (&self.stream).read(&mut [0; 4096]).map(drop)
     }
-}
-
-/// The response to a request that is refused.
-fn refusal(status: u16) -> Response {
-    let reason = StatusCode::from_u16(status).unwrap_or_default();
-    let mut response = Response::text(format!("{reason}\n")).with_status_code(status);
-    headers::secure(&mut response, false);
-    response
 }

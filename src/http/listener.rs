@@ -1,6 +1,7 @@
 //! Accepts connections, within limits for each network and for all together, and ends those whose time is
 //! over.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -26,7 +27,8 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// The pause after a failure to accept a connection, and between two looks at the deadlines.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers requests with `handle` until `stop` becomes readable or its other end is closed.
+/// Answers requests with `handle`, and those that break a rule or a limit with the page in `refusals` for
+/// their status, until `stop` becomes readable or its other end is closed.
 ///
 /// Then it refuses new connections, closes idle ones, and gives running requests the shutdown timeout
 /// to finish.
@@ -38,6 +40,7 @@ pub fn serve(
     limits: Limits,
     trusted_proxies: Vec<IpNet>,
     stop: &UnixStream,
+    refusals: BTreeMap<u16, String>,
     handle: impl Fn(&Request) -> Response + Send + Sync + 'static,
 ) -> io::Result<()> {
     // A client that disconnects between `poll` and `accept` must not block the loop.
@@ -46,7 +49,7 @@ pub fn serve(
     set_tcp_nodelay(&listener, true)?;
     set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
     let (handle, is_closing) = (Box::new(handle), AtomicBool::new(false));
-    let service = Service { limits, trusted_proxies, handle, is_closing };
+    let service = Service { limits, trusted_proxies, handle, refusals, is_closing };
     let (workers, supervisor) = Workers::start(service)?;
     let (mut next_look, mut warned) = (Instant::now(), None::<Instant>);
     loop {

@@ -218,6 +218,7 @@ mod tests {
     /// Parks a connection from an address, and returns its client.
     fn admit(parking: &Parking, ip: &str, is_trusted: bool) -> TcpStream {
         let service = Service {
+            refusals: std::collections::BTreeMap::default(),
             limits: crate::Config::new("").limits,
             trusted_proxies: Vec::new(),
             handle: Box::new(|_| Response::text("")),

@@ -30,6 +30,7 @@ impl Server {
         let database = Database::new();
         let mut config = config(&database.url());
         change(&mut config);
+        let refusals = doorward::refusal_pages(&config);
         let (limits, app) = (config.limits.clone(), Arc::new(App::new(config).unwrap()));
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
@@ -37,7 +38,7 @@ impl Server {
         let page = Arc::new(Mutex::new(String::new()));
         let (served, kept) = (Arc::clone(&app), Arc::clone(&page));
         let thread = thread::spawn(move || {
-            listener::serve(socket, limits, Vec::new(), &stopped, move |request| {
+            listener::serve(socket, limits, Vec::new(), &stopped, refusals, move |request| {
                 keep(served.handle(request), &kept)
             })
             .unwrap();

@@ -7,9 +7,11 @@ use std::thread::{self, JoinHandle};
 
 use doorward::config::Limits;
 use doorward::http::listener::serve;
+use doorward::refusal_pages;
 use rouille::{Request, Response};
 
 use super::client::{Answer, Client};
+use super::site::config;
 
 pub const HELLO: &str = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -30,7 +32,9 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let trusted = trusted_proxies.iter().map(|network| network.parse().unwrap()).collect();
         let (stop, stopped) = UnixStream::pair().unwrap();
-        let thread = thread::spawn(move || serve(listener, limits, trusted, &stopped, handle));
+        let refusals = refusal_pages(&config(""));
+        let thread =
+            thread::spawn(move || serve(listener, limits, trusted, &stopped, refusals, handle));
         Server { port, stop: Some(stop), thread: Some(thread) }
     }
 

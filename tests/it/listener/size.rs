@@ -67,3 +67,18 @@ fn a_body_too_large_is_refused_before_it_is_read_and_the_client_learns_it() {
     assert!(client.is_closed());
     server.assert_still_answers();
 }
+
+#[test]
+fn a_refusal_is_a_page_of_the_site_with_a_way_home() {
+    let server = start();
+    for (request, status, words) in [
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", 413, "That is too large"),
+        ("GET / HTTP/1.1\r\n\r\n", 400, "We could not read that"),
+    ] {
+        let answer = server.ask(request);
+        assert_eq!(answer.status, status);
+        let page = answer.text();
+        assert!(page.contains(words) && page.contains("href=\"/\""), "{page}");
+        assert!(page.contains("<link rel=\"stylesheet\" href=\"/assets/style-"), "{page}");
+    }
+}
