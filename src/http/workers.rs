@@ -11,9 +11,11 @@ use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -21,10 +23,14 @@ use rustix::io::Errno;
 use super::connection::{Service, Turn};
 use super::parking::{Id, Parking};
 
-/// How many workers there are beside one for each core. They answer while others wait for a query.
-const SPARE: usize = 6;
-/// A worker that is at the same event when this has passed is replaced.
-const HELD_UP: Duration = Duration::from_millis(5);
+/// How many workers wait for events beside one for each core. With more, each event wakes another one,
+/// although a busy one would have come to it sooner.
+const SPARE: usize = 1;
+/// A worker that is at the same event when this has passed, is replaced. It is less than a slow query
+/// takes.
+const HELD_UP: Duration = Duration::from_millis(1);
+/// How many workers that were replaced are kept to replace others.
+const RESERVE: usize = 8;
 /// Address space for one thread's stack. Only the part in use takes memory.
 const STACK_BYTES: usize = 512 * 1024;
 /// The size of one read: nearly always more than a whole request.
@@ -41,6 +47,9 @@ pub struct Workers {
     pub parking: Parking,
     /// Carries the ids of connections to the workers. Its end is the end of the workers.
     orders: (UnixStream, UnixStream),
+    /// Where workers that were replaced wait for another seat, and how many do.
+    reserve: Mutex<Receiver<Arc<Seat>>>,
+    in_reserve: AtomicUsize,
     is_over: AtomicBool,
 }
 
@@ -62,11 +71,18 @@ impl Workers {
         orders.0.set_nonblocking(true)?;
         orders.1.set_nonblocking(true)?;
         epoll::add(&parking.epoll, &orders.1, EventData::new_u64(ORDER), EventFlags::IN)?;
-        let is_over = AtomicBool::new(false);
-        let workers = Arc::new(Workers { service, parking, orders, is_over });
+        let (to_reserve, reserve) = sync_channel(0);
+        let workers = Arc::new(Workers {
+            service,
+            parking,
+            orders,
+            reserve: Mutex::new(reserve),
+            in_reserve: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
+        });
         let supervised = Arc::clone(&workers);
         let builder = thread::Builder::new().name("supervisor".to_owned());
-        let supervisor = builder.spawn(move || supervised.supervise())?;
+        let supervisor = builder.spawn(move || supervised.supervise(&to_reserve))?;
         Ok((workers, supervisor.thread().clone()))
     }
 
@@ -84,12 +100,12 @@ impl Workers {
     }
 
     /// Keeps as many workers as are wanted, those that are held up not counted.
-    fn supervise(self: Arc<Self>) {
+    fn supervise(self: Arc<Self>, reserve: &SyncSender<Arc<Seat>>) {
         let wanted = SPARE + thread::available_parallelism().map_or(1, usize::from);
         let mut seats: Vec<(Arc<Seat>, usize)> = Vec::new();
         while !self.is_over.load(SeqCst) {
             while seats.len() < wanted {
-                match self.start_worker() {
+                match self.seat_worker(reserve) {
                     Ok(seat) => seats.push((seat, 0)),
                     Err(error) => {
                         log::warn!("cannot start a thread: {error}");
@@ -113,28 +129,40 @@ impl Workers {
         }
     }
 
-    fn start_worker(self: &Arc<Self>) -> io::Result<Arc<Seat>> {
-        let (workers, seat, supervisor) = (self.clone(), Arc::<Seat>::default(), thread::current());
-        let own = Arc::clone(&seat);
-        let builder = thread::Builder::new().name("worker".to_owned()).stack_size(STACK_BYTES);
-        builder.spawn(move || workers.work(&own, &supervisor))?;
+    /// Gives a new seat to a worker from the reserve, or to a new one.
+    fn seat_worker(self: &Arc<Self>, reserve: &SyncSender<Arc<Seat>>) -> io::Result<Arc<Seat>> {
+        let seat = Arc::<Seat>::default();
+        // The channel has no room, so this fails unless somebody waits at its other end.
+        if reserve.try_send(Arc::clone(&seat)).is_err() {
+            let (workers, own) = (Arc::clone(self), Arc::clone(&seat));
+            let supervisor = thread::current();
+            let builder = thread::Builder::new().name("worker".to_owned()).stack_size(STACK_BYTES);
+            builder.spawn(move || workers.work(own, &supervisor))?;
+        }
         Ok(seat)
     }
 
-    /// Works until this worker is replaced, or all is over.
-    fn work(&self, seat: &Seat, supervisor: &Thread) {
+    /// Works in one seat after the other, until the reserve is full or all is over.
+    fn work(&self, mut seat: Arc<Seat>, supervisor: &Thread) {
         let mut buffer = vec![0; READ_BYTES];
-        while !seat.is_replaced.load(SeqCst)
-            && let Some((id, has_hung_up)) = self.next_event()
-        {
-            let Some(mut connection) = self.parking.take(id) else { continue };
-            seat.steps.fetch_add(1, SeqCst);
-            supervisor.unpark();
-            let attend = || connection.attend(&self.service, &mut buffer, has_hung_up);
-            // A panic in a handler ends its connection only.
-            let turn = catch_unwind(AssertUnwindSafe(attend)).unwrap_or(Turn::End);
-            self.parking.put_back(id, connection, turn);
-            seat.steps.fetch_add(1, SeqCst);
+        loop {
+            while !seat.is_replaced.load(SeqCst)
+                && let Some((id, has_hung_up)) = self.next_event()
+            {
+                let Some(mut connection) = self.parking.take(id) else { continue };
+                seat.steps.fetch_add(1, SeqCst);
+                supervisor.unpark();
+                let attend = || connection.attend(&self.service, &mut buffer, has_hung_up);
+                // A panic in a handler ends its connection only.
+                let turn = catch_unwind(AssertUnwindSafe(attend)).unwrap_or(Turn::End);
+                self.parking.put_back(id, connection, turn);
+                seat.steps.fetch_add(1, SeqCst);
+            }
+            let is_kept = self.in_reserve.fetch_add(1, SeqCst) < RESERVE;
+            let next = is_kept.then(|| self.reserve.lock().recv().ok()).flatten();
+            self.in_reserve.fetch_sub(1, SeqCst);
+            let Some(next) = next else { return };
+            seat = next;
         }
     }
 
