@@ -2,19 +2,15 @@
 //!
 //! Nothing here waits for the client. Only a handler may take its time.
 
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
-use rouille::{Request, Response};
-
 use super::forwarded::build_request;
-use super::headers;
 use super::log_entry::LogEntry;
 use super::read::{Head, Incoming, Received};
+use super::service::Service;
 use super::write::{Answer, Framing};
 use crate::config::Limits;
 
@@ -24,27 +20,6 @@ pub const LINGER: Duration = Duration::from_secs(2);
 /// A connection that has been idle for less than this is not closed to make room, or for a stop: its
 /// request may be on the way.
 pub const GRACE: Duration = Duration::from_millis(250);
-
-/// What all connections share.
-pub struct Service {
-    pub limits: Limits,
-    pub trusted_proxies: Vec<IpNet>,
-    pub handle: Box<dyn Fn(&Request) -> Response + Send + Sync>,
-    /// The page for each status with which requests are refused before any handler sees them.
-    pub refusals: BTreeMap<u16, String>,
-    /// Whether each response closes its connection: connections run short, or the server stops.
-    pub is_closing: AtomicBool,
-}
-
-impl Service {
-    /// The response to a request that is refused.
-    fn refusal(&self, status: u16) -> Response {
-        let page = self.refusals.get(&status).map_or_else(Default::default, String::as_str);
-        let mut response = Response::html(page).with_status_code(status);
-        headers::secure(&mut response, false);
-        response
-    }
-}
 
 /// One client's connection. It owns no thread: whoever has it moves it on.
 pub struct Connection {

@@ -15,8 +15,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_nodelay};
 use rustix::net::{SocketFlags, acceptfrom_with};
 
-use super::connection::{Connection, LINGER, Service};
+use super::connection::{Connection, LINGER};
 use super::forwarded::is_trusted;
+use super::service::Service;
 use super::workers::Workers;
 use crate::config::Limits;
 use crate::network::network;

@@ -12,5 +12,6 @@ mod log_entry;
 pub(crate) mod next;
 mod parking;
 mod read;
+mod service;
 mod workers;
 mod write;

@@ -212,7 +212,7 @@ mod tests {
     use rustix::event::Timespec;
 
     use super::*;
-    use crate::http::connection::Service;
+    use crate::http::service::Service;
     use crate::network::network;
 
     /// Parks a connection from an address, and returns its client.

@@ -20,8 +20,9 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::connection::{Service, Turn};
+use super::connection::Turn;
 use super::parking::{Id, Parking};
+use super::service::Service;
 
 /// How many workers wait for events beside one for each core. With more, each event wakes another one,
 /// although a busy one would have come to it sooner.
