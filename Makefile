@@ -13,7 +13,8 @@ run: cargo ## builds the server and runs it on http://127.0.0.1:8080
 
 test: cargo ## runs the tests on a throw-away PostgreSQL
 	@sql/cluster need $(BUILD) postgresql nginx caddy curl openssl kill:procps systemd-analyze:systemd \
-		fail2ban-regex:fail2ban fail2ban-client:fail2ban
+		fail2ban-regex:fail2ban fail2ban-client:fail2ban \
+		/usr/bin/python3:python3 /usr/lib/python3/dist-packages/aiosmtpd/smtp.py:python3-aiosmtpd
 	@exec sql/cluster try cargo test
 
 browser-test: browser ## runs the tests that drive a real Chromium, installing it if it is missing

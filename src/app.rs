@@ -8,6 +8,8 @@ use maud::Markup;
 use rouille::Request;
 
 use crate::accounts::authentication::Authentication;
+use crate::accounts::links;
+use crate::accounts::mail::{Mail, Server};
 use crate::accounts::second_factor::SecondFactors;
 use crate::config::{Config, Registration};
 use crate::database::Database;
@@ -26,6 +28,7 @@ pub struct App {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) authentication: Authentication,
     pub(crate) second_factors: SecondFactors,
+    pub(crate) mail: Mail,
     /// The list of the members' files, as HTML.
     pub(crate) file_list: Fresh<Markup>,
 }
@@ -39,18 +42,25 @@ impl App {
     /// cannot answer now.
     pub fn new(config: Config) -> Result<App, StartError> {
         config.files.as_deref().map_or(Ok(()), files::must_be_listed)?;
+        let mail_server = Server::new(&config)?;
         let database = Arc::new(Database::connect(&config.database_url)?);
         let sessions = Arc::new(Sessions::new(Arc::clone(&database), &config));
-        sweep_in_background(&sessions);
-        let authentication = Authentication::new(Arc::clone(&database), config.bcrypt_cost)?;
+        sweep_in_background(&sessions, &database);
+        let mail = Mail::start(mail_server, &database)?;
+        let authentication = Authentication::new(Arc::clone(&database), &config)?;
         let second_factors = SecondFactors::new(Arc::clone(&database));
         let file_list = Fresh::default();
-        Ok(App { config, database, sessions, authentication, second_factors, file_list })
+        Ok(App { config, database, sessions, authentication, second_factors, mail, file_list })
     }
 
     /// Whether the visitor uses https, according to the settings or to a trusted proxy.
     pub(crate) fn is_https(&self, request: &Request) -> bool {
         self.config.is_https() || request.is_secure()
+    }
+
+    /// Sends the mail that waits, for that long at most, because the program stops.
+    pub fn finish(&self, timeout: Duration) {
+        self.mail.finish(timeout);
     }
 
     /// Whether visitors may register.
@@ -59,17 +69,20 @@ impl App {
     }
 }
 
-/// Deletes expired sessions every minute, until the [`App`] is dropped.
-fn sweep_in_background(sessions: &Arc<Sessions>) {
-    let sessions = Arc::downgrade(sessions);
+/// Deletes expired sessions and links every minute, until the [`App`] is dropped.
+fn sweep_in_background(sessions: &Arc<Sessions>, database: &Arc<Database>) {
+    let (sessions, database) = (Arc::downgrade(sessions), Arc::downgrade(database));
     thread::spawn(move || {
         loop {
             thread::sleep(SWEEP_EVERY);
             let Some(sessions) = sessions.upgrade() else { return };
-            if let Err(error) = sessions.sweep()
-                && !error.is_outage()
-            {
-                log::warn!("sessions: cannot sweep: {error}");
+            let Some(database) = database.upgrade() else { return };
+            for swept in [sessions.sweep(), links::sweep(&database)] {
+                if let Err(error) = swept
+                    && !error.is_outage()
+                {
+                    log::warn!("cannot sweep: {error}");
+                }
             }
         }
     });

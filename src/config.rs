@@ -8,9 +8,12 @@ use std::time::Duration;
 use clap::{Arg, Args, Command, FromArgMatches, ValueEnum};
 use humantime::format_duration;
 use ipnet::IpNet;
+use lettre::message::Mailbox;
 use url::Url;
 
-use self::values::{address, between, contact, name, network, public_url, session_time, timeout};
+use self::values::{
+    address, between, contact, name, network, public_url, sender, session_time, timeout,
+};
 use crate::error::StartError;
 
 mod values;
@@ -72,6 +75,20 @@ pub struct Config {
     #[arg(long, default_value = "12")]
     #[arg(value_parser = clap::value_parser!(u32).range(10..=20))]
     pub bcrypt_cost: u32,
+
+    /// The fewest characters of a new password, from 8 to 64
+    #[arg(long, default_value = "8", value_parser = between(8..=64))]
+    pub password_min: usize,
+
+    /// The server that sends mail, such as `smtps://user:password@host` or `smtp://host:587`; without it, none
+    /// is sent
+    // Hidden and parsed later as `database_url` is.
+    #[arg(long, hide_env_values = true, hide_default_value = true, default_value = "")]
+    pub smtp: String,
+
+    /// Who sends it, such as `Chess Club <doorward@members.example.org>`
+    #[arg(long, value_name = "ADDRESS", value_parser = sender)]
+    pub mail_from: Option<Mailbox>,
 
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto count: addresses or networks, with commas
     #[arg(long, value_delimiter = ',', value_parser = network)]

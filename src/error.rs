@@ -58,6 +58,9 @@ pub enum Error {
     /// Only members who have just logged in may do this.
     #[error("recent login required")]
     RecentLoginRequired,
+    /// The link that the visitor has opened is unknown, used or ended.
+    #[error("link is not valid")]
+    LinkEnded,
     /// There is no such page or file.
     #[error("no such page")]
     NotFound,

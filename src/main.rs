@@ -49,7 +49,17 @@ enum Command {
 const USAGE: u8 = 2;
 
 /// The flags in the help of the user commands.
-const USED_BY_USER_COMMANDS: [&str; 3] = ["settings", "database_url", "bcrypt_cost"];
+const USED_BY_USER_COMMANDS: [&str; 9] = [
+    "settings",
+    "database_url",
+    "public_url",
+    "site_name",
+    "contact",
+    "bcrypt_cost",
+    "password_min",
+    "smtp",
+    "mail_from",
+];
 
 fn main() -> ExitCode {
     let matches = command().try_get_matches();
@@ -124,9 +134,10 @@ fn serve(config: Config) -> Result<(), CommandError> {
         if process::is_service() { Starting::begin(config)? } else { App::new(config)?.into() };
     log::info!("serving on http://{address}");
     process::notify_ready().map_err(|error| StartError::System("NOTIFY_SOCKET", error))?;
-    let app = starting.clone();
+    let (app, timeout) = (starting.clone(), limits.shutdown_timeout);
     listener::serve(socket, limits, proxies, &stop, refusals, move |request| app.handle(request))
         .map_err(|error| StartError::System("listening", error))?;
+    starting.finish(timeout);
     if starting.is_ready() {
         Ok(())
     } else {

@@ -13,7 +13,9 @@ use crate::error::Error;
 use crate::events::{event, quoted};
 use crate::http::{cross_origin, headers};
 use crate::pages::secret::second_factor;
-use crate::pages::{assets, error, index, login, login_code, password, probes, register, secret};
+use crate::pages::{
+    assets, error, index, links, login, login_code, password, probes, register, secret,
+};
 use crate::sessions::Session;
 use crate::visit::Visit;
 
@@ -31,11 +33,13 @@ const ROUTES: &[(Method, &str, Handler)] = &[
     (Get, "/secret", Members(secret::show)),
     (Get, "/download/*", Members(secret::files::download)),
     (Get, "/password", Anybody(password::show)),
-    (Post, "/password", Members(secret::password::change)),
+    (Post, "/password", Anybody(password::submit)),
     (Post, "/second-factor/new", Recent(second_factor::begin)),
     (Post, "/second-factor/confirm", Members(second_factor::confirm)),
     (Post, "/second-factor/off", Recent(second_factor::turn_off)),
     (Post, "/sessions/end", Recent(secret::sessions::end)),
+    (Post, "/name", Members(secret::account::rename)),
+    (Post, "/account/delete", Recent(secret::account::delete)),
     (Get, "/.well-known/change-password", Members(password::well_known)),
     (Get, "/auth", Anybody(probes::auth)),
     (Get, "/healthz", Open(probes::health)),
@@ -82,6 +86,7 @@ impl App {
         let answered = match route(&mut visit) {
             Err(Error::LoginRequired) => login::redirect_here(&mut visit),
             Err(Error::RecentLoginRequired) => Ok(login::redirect_here_again()),
+            Err(Error::LinkEnded) => links::redirect_ended(&mut visit),
             answered => answered,
         };
         let mut response = answered.unwrap_or_else(|error| explain(&mut visit, &error));

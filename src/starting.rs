@@ -64,6 +64,13 @@ impl Starting {
         response
     }
 
+    /// Does what is left to do before the program ends, for that long at most.
+    pub fn finish(&self, timeout: Duration) {
+        if let Some(app) = self.0.get() {
+            app.finish(timeout);
+        }
+    }
+
     /// Whether the database has answered.
     pub fn is_ready(&self) -> bool {
         self.0.get().is_some()

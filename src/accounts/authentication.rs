@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::passwords::{Password, PasswordHash, Passwords};
 use super::throttle::Throttle;
 use super::users::{self, User};
+use crate::config::Config;
 use crate::database::Database;
 use crate::error::{Error, StartError};
 use crate::events::event;
@@ -27,12 +28,13 @@ pub struct Authentication {
 }
 
 impl Authentication {
-    /// Authentication for the users of that database. New hashes get that bcrypt cost.
+    /// Authentication for the users of that database. New passwords are as the settings say.
     ///
     /// # Errors
     /// As [`Passwords::new`].
-    pub fn new(database: Arc<Database>, cost: u32) -> Result<Authentication, StartError> {
-        let (passwords, throttle) = (Passwords::new(cost)?, Throttle::new());
+    pub fn new(database: Arc<Database>, config: &Config) -> Result<Authentication, StartError> {
+        let passwords = Passwords::new(config.bcrypt_cost, config.password_min)?;
+        let throttle = Throttle::new();
         Ok(Authentication { passwords, throttle, database })
     }
 

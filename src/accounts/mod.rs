@@ -2,7 +2,10 @@
 
 pub mod authentication;
 pub mod email;
+pub mod links;
+pub mod mail;
 pub mod passwords;
+pub mod profile;
 pub mod second_factor;
 pub mod throttle;
 pub mod users;

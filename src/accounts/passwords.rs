@@ -19,9 +19,6 @@ use crate::network::network;
 /// The message for a repeated password that differs from the first.
 pub const NOT_CONFIRMED: &str = "The two passwords are not the same.";
 
-/// The shortest password, in characters (OWASP ASVS 5.0, 6.2.1).
-pub const MIN_CHARS: usize = 8;
-
 /// The longest password, in bytes. bcrypt reads no more, so a longer one is refused, not truncated.
 pub const MAX_BYTES: usize = 71;
 
@@ -62,6 +59,7 @@ pub struct PasswordHash(String);
 /// Hashes, compares and judges passwords, in the line.
 pub struct Passwords {
     cost: u32,
+    min_chars: usize,
     line: Line<IpAddr>,
 }
 
@@ -71,13 +69,14 @@ impl Password {
         Password(value.to_owned())
     }
 
-    /// Why this password is too weak, in a sentence for the visitor. `None` if it is strong enough.
+    /// Why this password is too weak, in a sentence for the visitor. `None` if it is strong enough, and has
+    /// `min_chars` characters (OWASP ASVS 5.0, 6.2.1).
     ///
     /// There are no rules on composition (OWASP ASVS 5.0, 6.2.5). zxcvbn estimates how many guesses the
     /// password withstands by somebody who knows the visitor's name and email.
-    pub fn weakness(&self, names_and_email: [&str; 3]) -> Option<String> {
-        if self.0.chars().count() < MIN_CHARS {
-            return Some(format!("Use at least {MIN_CHARS} characters."));
+    pub fn weakness(&self, names_and_email: [&str; 3], min_chars: usize) -> Option<String> {
+        if self.0.chars().count() < min_chars {
+            return Some(format!("Use at least {min_chars} characters."));
         }
         if self.0.len() > MAX_BYTES {
             return Some(format!(
@@ -134,13 +133,14 @@ impl PasswordHash {
 }
 
 impl Passwords {
-    /// Starts the threads, one for each core. New hashes get that cost.
+    /// Starts the threads, one for each core. New hashes get that cost, and new passwords have at least that
+    /// many characters.
     ///
     /// # Errors
     /// [`StartError::System`] if a thread cannot be started.
-    pub fn new(cost: u32) -> Result<Passwords, StartError> {
+    pub fn new(cost: u32, min_chars: usize) -> Result<Passwords, StartError> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Ok(Passwords { cost, line: Line::new("turn to hash a password", cores)? })
+        Ok(Passwords { cost, min_chars, line: Line::new("turn to hash a password", cores)? })
     }
 
     /// Runs [`Password::weakness`] in the line.
@@ -153,9 +153,11 @@ impl Passwords {
         password: &Password,
         names_and_email: [&str; 3],
     ) -> Result<Option<String>, Error> {
-        let password = Password(password.0.clone());
+        let (password, min_chars) = (Password(password.0.clone()), self.min_chars);
         let known = names_and_email.map(str::to_owned);
-        self.run_queued(ip, move || password.weakness(known.each_ref().map(String::as_str)))
+        self.run_queued(ip, move || {
+            password.weakness(known.each_ref().map(String::as_str), min_chars)
+        })
     }
 
     /// Runs [`Password::hash`] in the line, at the cost of new hashes.

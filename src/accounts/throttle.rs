@@ -29,6 +29,10 @@ pub struct Throttle {
     registrations: Limit,
     /// 60 refused forms per hour for a network.
     forms: Limit,
+    /// 3 links for a new password per hour for an email, from everywhere together: each is a mail to its owner.
+    links_by_email: Limit,
+    /// 10 links for a new password per hour for a network.
+    links_by_network: Limit,
     /// Keys are kept as hashes, so that a long email takes no more memory than a short one.
     hasher: RandomState,
 }
@@ -51,6 +55,8 @@ impl Throttle {
             by_network: Limit::new(50, quarter),
             registrations: Limit::new(20, hour),
             forms: Limit::new(60, hour),
+            links_by_email: Limit::new(3, hour),
+            links_by_network: Limit::new(10, hour),
             hasher: RandomState::new(),
         }
     }
@@ -96,6 +102,15 @@ impl Throttle {
     /// [`Error::Throttled`] if there were too many from this network.
     pub fn registration(&self, ip: IpAddr) -> Result<(), Error> {
         self.registrations.count(self.hasher.hash_one(network(ip)), &Instant::now)
+    }
+
+    /// Counts a request for a link for a new password, whether or not the email has an account.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] if there were too many for this email, or from this network.
+    pub fn link(&self, email: &str, ip: IpAddr) -> Result<(), Error> {
+        self.links_by_network.count(self.hasher.hash_one(network(ip)), &Instant::now)?;
+        self.links_by_email.count(self.hasher.hash_one(email::fold(email)), &Instant::now)
     }
 
     /// Counts a form as refused before its password is judged, because judging takes long.

@@ -46,12 +46,6 @@ const INVISIBLE: [RangeInclusive<char>; 18] = [
 const JOINERS: [RangeInclusive<char>; 3] =
     ['\u{200c}'..='\u{200d}', '\u{fe0e}'..='\u{fe0f}', '\u{e0020}'..='\u{e007f}'];
 
-/// Replaces a hash, unless somebody has replaced it already. `sessions/` uses it.
-pub(crate) const SET_HASH: &str = "
-    UPDATE users
-    SET pwdhash = $3
-    WHERE uid = $1 AND pwdhash = $2";
-
 /// A person who may log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -74,6 +68,18 @@ pub struct NewUser<'a> {
     pub last_name: &'a str,
     /// An address that mail can be sent to.
     pub email: &'a str,
+}
+
+/// A user in the list of all.
+pub struct Listed {
+    /// Who it is.
+    pub user: User,
+    /// When the account was made.
+    pub registered: SystemTime,
+    /// Since when the user may not log in.
+    pub disabled: Option<SystemTime>,
+    /// Whether a login also needs a code.
+    pub has_second_factor: bool,
 }
 
 /// A mistake in a form: the name of the field, and a sentence for the visitor.
@@ -128,28 +134,47 @@ pub fn add(database: &Database, new: NewUser, hash: &PasswordHash) -> Result<Opt
         RETURNING uid, first_name, last_name, email";
     let [first_name, last_name, email] = new.known().map(str::to_owned);
     let (folded, hash) = (email::fold(new.email), hash.as_str().to_owned());
-    let added = database.run(move |connection| {
+    unless_taken(database.run(move |connection| {
         connection.query_opt(SQL, &[&first_name, &last_name, &email, &folded, &hash])
-    });
-    match added {
+    }))
+}
+
+/// The user who was stored. `None` if the unique constraint says that the email has an account already.
+pub(super) fn unless_taken(stored: Result<Option<Row>, Error>) -> Result<Option<User>, Error> {
+    match stored {
         Ok(row) => Ok(row.as_ref().map(User::from_row)),
         Err(error) if error.sql_state() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// The user with that email, and the hash of the password. Capital letters make no difference.
+/// The user with that email who may log in, and the hash of the password. Capital letters make no difference.
 pub fn find(database: &Database, email: &str) -> Result<Option<(User, PasswordHash)>, Error> {
+    find_where(database, email, false)
+}
+
+/// The same, for a disabled user, too.
+pub fn find_any(database: &Database, email: &str) -> Result<Option<(User, PasswordHash)>, Error> {
+    find_where(database, email, true)
+}
+
+fn find_where(
+    database: &Database,
+    email: &str,
+    may_be_disabled: bool,
+) -> Result<Option<(User, PasswordHash)>, Error> {
     const SQL: &str = "
         SELECT uid, first_name, last_name, email, pwdhash
         FROM users
-        WHERE email_folded = $1";
+        WHERE email_folded = $1
+          AND (disabled_at IS NULL OR $2)";
     // Nobody has such an email, and it would be kept in memory while the database is slow.
     if email.len() > MAX_EMAIL_BYTES {
         return Ok(None);
     }
     let folded = email::fold(email);
-    let row = database.run(move |connection| connection.query_opt(SQL, &[&folded]))?;
+    let row =
+        database.run(move |connection| connection.query_opt(SQL, &[&folded, &may_be_disabled]))?;
     Ok(row.map(|row| (User::from_row(&row), PasswordHash::stored(row.get("pwdhash")))))
 }
 
@@ -164,14 +189,20 @@ pub fn highest_cost(database: &Database) -> Result<Option<u32>, Error> {
     Ok(cost.and_then(|cost| cost.parse().ok()))
 }
 
-/// All users, ordered by email, each with the time of registration, and whether they have a second factor.
-pub fn list(database: &Database) -> Result<Vec<(User, SystemTime, bool)>, Error> {
+/// All users, ordered by email.
+pub fn list(database: &Database) -> Result<Vec<Listed>, Error> {
     const SQL: &str = "
-        SELECT uid, first_name, last_name, email, created_at, totp_key IS NOT NULL AS has_second_factor
+        SELECT uid, first_name, last_name, email, created_at, disabled_at,
+            totp_key IS NOT NULL AS has_second_factor
         FROM users
         ORDER BY email_folded";
     let rows = database.run(move |connection| connection.query(SQL, &[]))?;
-    let listed = |row| (User::from_row(row), row.get("created_at"), row.get("has_second_factor"));
+    let listed = |row: &Row| Listed {
+        user: User::from_row(row),
+        registered: row.get("created_at"),
+        disabled: row.get("disabled_at"),
+        has_second_factor: row.get("has_second_factor"),
+    };
     Ok(rows.iter().map(listed).collect())
 }
 
@@ -182,17 +213,13 @@ pub fn upgrade_hash(
     old: &PasswordHash,
     new: &PasswordHash,
 ) -> Result<bool, Error> {
-    let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
-    let changed = database.run(move |connection| connection.execute(SET_HASH, &[&uid, &old, &new]));
-    Ok(changed? == 1)
-}
-
-/// Deletes a user and all sessions of this user. `false` if there is no such user.
-pub fn remove(database: &Database, uid: i64) -> Result<bool, Error> {
     const SQL: &str = "
-        DELETE FROM users
-        WHERE uid = $1";
-    Ok(database.run(move |connection| connection.execute(SQL, &[&uid]))? == 1)
+        UPDATE users
+        SET pwdhash = $3
+        WHERE uid = $1 AND pwdhash = $2";
+    let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
+    let changed = database.run(move |connection| connection.execute(SQL, &[&uid, &old, &new]));
+    Ok(changed? == 1)
 }
 
 fn name_problem(name: &str, label: &str) -> Option<String> {

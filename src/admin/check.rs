@@ -10,7 +10,8 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 use super::CommandError;
-use super::users::print;
+use super::terminal::print;
+use crate::accounts::mail::Server;
 use crate::config::Config;
 use crate::database::{self, Target, migrations};
 use crate::environment;
@@ -42,6 +43,7 @@ pub fn run(config: &Config) -> Result<(), CommandError> {
         ("trusted proxies", trusted_proxies(config)),
         ("open files", open_files(config)),
         ("members' folder", members_folder(config)),
+        ("mail", mail(config)),
     ]);
     for (name, fact) in &facts {
         match fact {
@@ -182,4 +184,14 @@ fn members_folder(config: &Config) -> Fact {
         return Err(format!("{}: {}", folder.display(), files::HIDDEN).into());
     }
     Ok(format!("{}, files: {}", folder.display(), files.len()))
+}
+
+fn mail(config: &Config) -> Fact {
+    let Some(server) = Server::new(config)? else {
+        return Ok(
+            "none, so whoever forgets a password asks for a link from `user reset`".to_owned()
+        );
+    };
+    server.check().map_err(|failure| format!("DOORWARD_SMTP: {failure}"))?;
+    Ok("the server answers and takes the sender".to_owned())
 }

@@ -3,27 +3,20 @@
 //! Standard output has what was asked for, standard error what was done. The commands change the
 //! tables alone, where every running server looks once a second.
 
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use rand::TryRng;
-use rand::rngs::SysRng;
 
-use super::CommandError;
-use crate::accounts::passwords::{NOT_CONFIRMED, Password, PasswordHash};
+use super::terminal::{choose_password, print, read_line};
+use super::{CommandError, changes, find, links, nobody, refuse_problem, tell};
+use crate::accounts::mail::{Letter, Server};
+use crate::accounts::profile::Change;
 use crate::accounts::second_factor::SecondFactors;
-use crate::accounts::users::{self, NewUser, User};
+use crate::accounts::users::{self, Listed, NewUser};
 use crate::config::Config;
 use crate::database::Database;
-use crate::error::Error;
 use crate::sessions::{Sessions, Which};
-
-/// Of a line on standard input, as much as is read.
-const MAX_LINE_BYTES: u64 = 1024;
-
-/// Letters and digits that nobody takes for another: one is five random bits.
-const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// What can be done with users.
 #[derive(Subcommand)]
@@ -38,9 +31,14 @@ pub enum UserCommand {
         /// The user's last name
         #[arg(long, value_name = "NAME")]
         last_name: String,
-        /// Make up a password and print it, once
+    },
+    /// Print a link with which somebody makes an account, once and within 7 days, even while registration is closed
+    Invite {
+        /// Whom to invite: what the account will have as its email
+        email: String,
+        /// Send the link to that email instead
         #[arg(long)]
-        generate: bool,
+        mail: bool,
     },
     /// List everybody: email, first name, last name, time of registration, second factor
     List,
@@ -48,9 +46,39 @@ pub enum UserCommand {
     Password {
         /// Whose password
         email: String,
-        /// Make up a password and print it, once
+    },
+    /// Print a link with which a user sets a new password, once and within 24 hours
+    Reset {
+        /// Whose password
+        email: String,
+        /// Send the link to that email instead
         #[arg(long)]
-        generate: bool,
+        mail: bool,
+    },
+    /// Change email or names; the sites behind the door know a user by the email
+    Change {
+        /// Whose account
+        email: String,
+        /// The new email
+        #[arg(long = "email", value_name = "EMAIL")]
+        #[arg(required_unless_present_any = ["first_name", "last_name"])]
+        new_email: Option<String>,
+        /// The new first name
+        #[arg(long, value_name = "NAME")]
+        first_name: Option<String>,
+        /// The new last name
+        #[arg(long, value_name = "NAME")]
+        last_name: Option<String>,
+    },
+    /// Keep a user from logging in, and end the user's sessions
+    Disable {
+        /// Who shall be kept out
+        email: String,
+    },
+    /// Let a disabled user log in again
+    Enable {
+        /// Who shall be let in
+        email: String,
     },
     /// Turn off the second factor of a user who has lost both app and recovery codes
     SecondFactor {
@@ -81,40 +109,50 @@ pub enum UserCommand {
 /// [`CommandError::Refused`] if it cannot be done, [`StartError::Database`](crate::StartError::Database) without a database.
 pub fn run(command: &UserCommand, config: &Config) -> Result<(), CommandError> {
     match command {
-        UserCommand::Add { email, first_name, last_name, generate } => {
+        UserCommand::Add { email, first_name, last_name } => {
             let [first_name, last_name, email] = [first_name, last_name, email].map(|v| v.trim());
-            add(config, NewUser { first_name, last_name, email }, *generate)
+            add(config, NewUser { first_name, last_name, email })
         }
+        UserCommand::Invite { email, mail } => links::invite(config, email.trim(), *mail),
         UserCommand::List => list(config),
-        UserCommand::Password { email, generate } => set_password(config, email, *generate),
+        UserCommand::Password { email } => set_password(config, email),
+        UserCommand::Reset { email, mail } => links::reset(config, email, *mail),
+        UserCommand::Change { email, new_email, first_name, last_name } => {
+            let [first_name, last_name, new_email] =
+                [first_name, last_name, new_email].map(|value| value.as_deref().map(str::trim));
+            changes::change(config, email, Change { first_name, last_name, email: new_email })
+        }
+        UserCommand::Disable { email } => changes::disable(config, email),
+        UserCommand::Enable { email } => changes::enable(config, email),
         UserCommand::Remove { email, yes } => remove(config, email, *yes),
         UserCommand::Logout { email } => log_out(config, email),
         UserCommand::SecondFactor { email, .. } => turn_second_factor_off(config, email),
     }
 }
 
-fn add(config: &Config, new: NewUser, generate: bool) -> Result<(), CommandError> {
-    if let Some((field, problem)) = new.problems().first() {
-        return Err(CommandError::Refused(format!("{}: {problem}", field.replace('_', " "))));
-    }
+fn add(config: &Config, new: NewUser) -> Result<(), CommandError> {
+    refuse_problem(new)?;
     let database = Database::connect(&config.database_url)?;
-    let (hash, made_up) = choose_password(generate, new.known(), config.bcrypt_cost)?;
+    let hash = choose_password(config, new.known())?;
     if users::add(&database, new, &hash)?.is_none() {
         return Err(CommandError::Refused(format!("{} has an account already", new.email)));
     }
     eprintln!("doorward: added {}", new.email);
-    print(&made_up)
+    Ok(())
 }
 
 fn list(config: &Config) -> Result<(), CommandError> {
     let users = users::list(&Database::connect(&config.database_url)?)?;
-    let users = users.into_iter().map(|(user, since, has_factor)| {
-        let since = humantime::format_rfc3339_seconds(since).to_string();
-        let factor = if has_factor { "on" } else { "off" }.to_owned();
-        // Nobody's name may break the line, or speak to the terminal.
-        [user.email.into(), user.first_name.into(), user.last_name.into(), since, factor]
-            .map(|value: String| value.replace(char::is_control, "\u{fffd}"))
-    });
+    let shown = |time| humantime::format_rfc3339_seconds(time).to_string();
+    let users =
+        users.into_iter().map(|Listed { user, registered, disabled, has_second_factor }| {
+            let disabled = disabled.map(|time| format!(", disabled since {}", shown(time)));
+            let since = shown(registered) + &disabled.unwrap_or_default();
+            let factor = if has_second_factor { "on" } else { "off" }.to_owned();
+            // Nobody's name may break the line, or speak to the terminal.
+            [user.email.into(), user.first_name.into(), user.last_name.into(), since, factor]
+                .map(|value: String| value.replace(char::is_control, "\u{fffd}"))
+        });
     if !io::stdout().is_terminal() {
         return print(&users.map(|row| row.join("\t") + "\n").collect::<String>());
     }
@@ -129,15 +167,17 @@ fn list(config: &Config) -> Result<(), CommandError> {
     print(&rows.iter().map(line).collect::<String>())
 }
 
-fn set_password(config: &Config, email: &str, generate: bool) -> Result<(), CommandError> {
+fn set_password(config: &Config, email: &str) -> Result<(), CommandError> {
+    let server = Server::new(config)?;
     let (database, user, old) = find(config, email)?;
-    let (new, made_up) = choose_password(generate, user.known(), config.bcrypt_cost)?;
+    let new = choose_password(config, user.known())?;
     let sessions = Sessions::new(Arc::new(database), config);
     let ended = sessions.change_password(user.uid, &old, &new)?.ok_or_else(|| {
         CommandError::Refused(format!("{} has another password since you began", user.email))
     })?;
     eprintln!("doorward: changed the password of {}, sessions ended: {ended}", user.email);
-    print(&made_up)
+    tell(server, &user, Letter::PasswordChanged);
+    Ok(())
 }
 
 fn remove(config: &Config, email: &str, sure: bool) -> Result<(), CommandError> {
@@ -153,9 +193,8 @@ fn remove(config: &Config, email: &str, sure: bool) -> Result<(), CommandError> 
             return Err(CommandError::Refused("nothing was deleted".to_owned()));
         }
     }
-    if !users::remove(&database, user.uid)? {
-        return Err(nobody(email));
-    }
+    let sessions = Sessions::new(Arc::new(database), config);
+    sessions.remove_user(user.uid)?.ok_or_else(|| nobody(email))?;
     eprintln!("doorward: removed {}", user.email);
     Ok(())
 }
@@ -168,78 +207,12 @@ fn log_out(config: &Config, email: &str) -> Result<(), CommandError> {
 }
 
 fn turn_second_factor_off(config: &Config, email: &str) -> Result<(), CommandError> {
+    let server = Server::new(config)?;
     let (database, user, _) = find(config, email)?;
     if !SecondFactors::new(Arc::new(database)).turn_off(user.uid)? {
         return Err(CommandError::Refused(format!("{} has no second factor", user.email)));
     }
     eprintln!("doorward: turned off the second factor of {}", user.email);
+    tell(server, &user, Letter::SecondFactorChanged);
     Ok(())
-}
-
-/// Who has that email, the hash of the password, and the database they are in.
-fn find(config: &Config, email: &str) -> Result<(Database, User, PasswordHash), CommandError> {
-    let database = Database::connect(&config.database_url)?;
-    let (user, hash) = users::find(&database, email.trim())?.ok_or_else(|| nobody(email))?;
-    Ok((database, user, hash))
-}
-
-fn nobody(email: &str) -> CommandError {
-    let email = email.trim();
-    CommandError::Refused(format!(
-        "no user has the email {email:?}; `doorward user list` shows them"
-    ))
-}
-
-/// The hash of a new password, and the line to print if the password was made up here.
-fn choose_password(
-    generate: bool,
-    known: [&str; 3],
-    cost: u32,
-) -> Result<(PasswordHash, String), CommandError> {
-    let text = if generate { random_password()? } else { ask_password()? };
-    let password = Password::typed(&text);
-    if let Some(weakness) = password.weakness(known) {
-        return Err(CommandError::Refused(format!("password: {weakness}")));
-    }
-    Ok((password.hash(cost)?, if generate { text + "\n" } else { String::new() }))
-}
-
-/// Asks twice, with nothing in between: what is typed ahead of the second question would be shown.
-fn ask_password() -> Result<String, CommandError> {
-    if !io::stdin().is_terminal() {
-        return read_line();
-    }
-    let broken = |error| CommandError::Stream("terminal", error);
-    let password = rpassword::prompt_password("Password: ").map_err(broken)?;
-    if rpassword::prompt_password("The same again: ").map_err(broken)? != password {
-        return Err(CommandError::Refused(NOT_CONFIRMED.to_owned()));
-    }
-    Ok(password)
-}
-
-/// Four groups of five letters and digits: 100 random bits.
-fn random_password() -> Result<String, CommandError> {
-    let mut bytes = [0; 20];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|error| Error::System(error.to_string()))?;
-    let letters = bytes.map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
-    Ok(letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-"))
-}
-
-/// A line of standard input, without its end.
-fn read_line() -> Result<String, CommandError> {
-    let mut line = String::new();
-    let read = io::stdin().lock().take(MAX_LINE_BYTES).read_line(&mut line);
-    read.map_err(|error| CommandError::Stream("standard input", error))?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// Prints to standard output. A reader who has seen enough is no error.
-pub(crate) fn print(text: &str) -> Result<(), CommandError> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CommandError::Stream("standard output", error))
-        }
-        _ => Ok(()),
-    }
 }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use lettre::message::Mailbox;
 use url::Url;
 
 use crate::accounts::email;
@@ -39,6 +40,10 @@ pub fn name(value: &str) -> Result<String, String> {
         "" => Err("write a name".to_owned()),
         name => Ok(name.to_owned()),
     }
+}
+
+pub fn sender(value: &str) -> Result<Mailbox, String> {
+    value.parse().map_err(|_| "write doorward@members.example.org, or a name and <that>".to_owned())
 }
 
 pub fn network(value: &str) -> Result<IpNet, String> {

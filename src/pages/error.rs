@@ -25,8 +25,8 @@ pub fn page(visit: &mut Visit, error: &Error) -> Response {
         Error::BadRequest(_) => (400, "Part of the form is missing"),
         Error::CrossSite => (403, "That came from another site"),
         Error::RegistrationClosed => (403, "Registration is closed"),
-        // `router.rs` has already turned the two that require a login into redirects.
-        Error::LoginRequired | Error::RecentLoginRequired | Error::NotFound => {
+        // `router.rs` has already turned all but the last into redirects.
+        Error::LoginRequired | Error::RecentLoginRequired | Error::LinkEnded | Error::NotFound => {
             (404, "There is no such page")
         }
         Error::MethodNotAllowed(_) => (405, "This address only works through a button"),

@@ -8,7 +8,7 @@ use rouille::Response;
 use super::time;
 use crate::accounts::authentication::Authentication;
 use crate::accounts::email::MAX_EMAIL_BYTES;
-use crate::accounts::passwords::{MAX_BYTES, MIN_CHARS, NOT_CONFIRMED, Password};
+use crate::accounts::passwords::{MAX_BYTES, NOT_CONFIRMED, Password};
 use crate::accounts::users::{MAX_NAME_CHARS, Problem};
 use crate::error::Error;
 use crate::events::event;
@@ -16,7 +16,7 @@ use crate::http::form::Form;
 use crate::visit::Visit;
 
 const FIELDS_WRONG: &str = "Please look at these again:";
-const PASSWORD_HINT: &str = "At least 8 characters. A few uncommon words make a good one.";
+const PASSWORD_HINT: &str = "characters. A few uncommon words make a good one.";
 const TOO_MANY_TRIES: &str = "Too many tries. This keeps guessers out. Come back in";
 
 /// A field of a form, with its error message if it has one.
@@ -27,13 +27,25 @@ pub struct Field<'a> {
     value: &'a str,
     problem: Option<&'a str>,
     has_focus: bool,
+    is_fixed: bool,
+    /// The fewest characters of a new password.
+    min_chars: usize,
 }
 
 impl<'a> Field<'a> {
     /// An empty field. The value of `autocomplete` (HTML Living Standard, 4.10.18.7) also determines the
     /// field's type and limits.
     pub fn new(name: &'static str, label: &'static str, autocomplete: &'static str) -> Field<'a> {
-        Field { name, label, autocomplete, value: "", problem: None, has_focus: false }
+        Field {
+            name,
+            label,
+            autocomplete,
+            value: "",
+            problem: None,
+            has_focus: false,
+            is_fixed: false,
+            min_chars: 0,
+        }
     }
 
     /// What the field contains already.
@@ -46,6 +58,11 @@ impl<'a> Field<'a> {
         Field { has_focus, ..self }
     }
 
+    /// Whether visitors can only read the field.
+    pub fn fixed(self, is_fixed: bool) -> Field<'a> {
+        Field { is_fixed, ..self }
+    }
+
     /// Shows the field's problem, if there is one among these. The first wrong field gets the cursor.
     pub fn problems(self, problems: &'a [Problem]) -> Field<'a> {
         let own = problems.iter().find(|(field, _)| *field == self.name);
@@ -56,23 +73,26 @@ impl<'a> Field<'a> {
 
 impl Render for Field<'_> {
     fn render(&self) -> Markup {
-        let Field { name, label, autocomplete, value, problem, has_focus } = *self;
+        let Field { name, label, autocomplete, value, problem, has_focus, is_fixed, min_chars } =
+            *self;
         let (kind, min, max) = match autocomplete {
             "email" | "username" => ("email", None, Some(MAX_EMAIL_BYTES)),
             "current-password" => ("password", None, None),
             // One more than the limit, so that the server refuses a password that the browser has
             // truncated.
-            "new-password" => ("password", Some(MIN_CHARS), Some(MAX_BYTES + 1)),
+            "new-password" => ("password", Some(min_chars), Some(MAX_BYTES + 1)),
             _ => ("text", None, Some(MAX_NAME_CHARS)),
         };
         // Of the two fields for a new password, only the first has the hint.
-        let hint = (name == "password" && min.is_some()).then_some(PASSWORD_HINT);
-        let notes = [problem.map(|_| "-error"), hint.map(|_| "-hint")].into_iter().flatten();
+        let hint = min.filter(|_| name == "password");
+        let hint = hint.map(|min| format!("At least {min} {PASSWORD_HINT}"));
+        let notes =
+            [problem.map(|_| "-error"), hint.as_ref().map(|_| "-hint")].into_iter().flatten();
         let ids: Vec<_> = notes.map(|note| [name, note].concat()).collect();
         html! {
             div.field {
                 label for=(name) { (label) }
-                @if let Some(text) = hint { p.hint id={ (name) "-hint" } { (text) } }
+                @if let Some(text) = &hint { p.hint id={ (name) "-hint" } { (text) } }
                 @if let Some(text) = problem { p.problem id={ (name) "-error" } { (text) } }
                 input type=(kind) id=(name) name=(name)
                     value=[(kind != "password").then_some(value)]
@@ -83,6 +103,7 @@ impl Render for Field<'_> {
                     aria-invalid=[problem.map(|_| "true")]
                     aria-describedby=[(!ids.is_empty()).then(|| ids.join(" "))]
                     autofocus[has_focus]
+                    readonly[is_fixed]
                     required;
             }
         }
@@ -90,9 +111,12 @@ impl Render for Field<'_> {
 }
 
 /// The two fields for a new password.
-pub fn new_password_fields(problems: &[Problem]) -> [Field<'_>; 2] {
-    [("password", "New password"), ("confirm", "New password again")]
-        .map(|(name, label)| Field::new(name, label, "new-password").problems(problems))
+pub fn new_password_fields<'a>(visit: &Visit, problems: &'a [Problem]) -> [Field<'a>; 2] {
+    let min_chars = visit.app.config.password_min;
+    [("password", "New password"), ("confirm", "New password again")].map(|(name, label)| {
+        let field = Field::new(name, label, "new-password").problems(problems);
+        Field { min_chars, ..field }
+    })
 }
 
 /// The password in the two fields, and what is wrong with it. `known` are the visitor's names and email,

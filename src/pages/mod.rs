@@ -2,6 +2,7 @@
 //! and maud escapes every value, so what a visitor types is never read as HTML.
 
 pub mod index;
+pub mod links;
 pub mod login;
 pub mod login_code;
 pub mod register;

@@ -1,31 +1,147 @@
-//! `GET /password`: where a password is changed, and what to do about a forgotten one.
+//! `/password`: what to do about a forgotten password, and the form of a link for a new one.
 
-use maud::html;
+use maud::{Markup, html};
 use rouille::Response;
 
-use super::layout;
+use super::form::{self, Field, alert, new_password, new_password_fields, summary, title};
+use super::secret::password::change;
+use super::{layout, links};
+use crate::accounts::authentication::Authentication;
+use crate::accounts::email::MAX_EMAIL_BYTES;
+use crate::accounts::links::{Link, LinkHash, change_password};
+use crate::accounts::mail::Letter;
+use crate::accounts::users::{Problem, User};
 use crate::error::Error;
-use crate::sessions::Session;
+use crate::events::event;
+use crate::http::form::Form;
+use crate::sessions::{Flash, Session};
 use crate::visit::Visit;
 
 /// The place of the form that changes a member's password.
 pub const CHANGE_FORM: &str = "/secret#change-password";
 
+const FORGOTTEN: &str = "Forgot your password?";
+const ON_ITS_WAY: &str = "If there is an account with that email, a link is on its way.";
+const CHANGED: &str = "Your password was changed. Log in with it.";
+
 /// `GET /password`.
 pub fn show(visit: &mut Visit) -> Result<Response, Error> {
+    if let Some(number) = visit.query("reset") {
+        return links::open(visit, &number, "/password");
+    }
+    if let Some((_, user)) = opened(visit)? {
+        return Ok(page(visit, &user, &[], None));
+    }
     if visit.member.is_some() {
         return Ok(Response::redirect_303(CHANGE_FORM));
     }
     let content = html! {
-        h1 { "Forgot your password?" }
-        p { "Ask " (layout::operator(&visit.app.config)) " for a new one." }
+        h1 { (FORGOTTEN) }
+        @if visit.app.mail.is_on() {
+            p { "Type your email to get a link with which you can choose a new one." }
+            form method="post" action="/password" {
+                (Field::new("email", "Email", "username"))
+                button type="submit" { "Send the link" }
+            }
+        } @else {
+            p { "Ask " (layout::operator(&visit.app.config)) " for a new one." }
+        }
         p.actions { a.button.second href="/login" rel="noreferrer" { "Back to the login" } }
     };
-    Ok(layout::page(visit, "", "Forgot your password?", &[content]))
+    Ok(layout::page(visit, "", FORGOTTEN, &[content]))
+}
+
+/// `POST /password`: of a member who knows the current one, of a visitor with a link, or of one who wants a
+/// link.
+pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
+    let form = visit.form()?;
+    let [current, new, email] =
+        ["current_password", "password", "email"].map(|name| form.optional(name));
+    if current.is_none()
+        && let Some(email) = email
+    {
+        return send_link(visit, email.trim());
+    }
+    if current.is_some() || new.is_none() {
+        let session = visit.member.clone().ok_or(Error::LoginRequired)?;
+        return change(visit, &session, &form);
+    }
+    let Some((link, user)) = opened(visit)? else { return confirm_first_click(visit, &form) };
+    match set(visit, link, &user, &form) {
+        Err(Error::Throttled(wait)) => {
+            let page = page(visit, &user, &[], Some(&form::too_many_tries(wait)));
+            Ok(form::throttled(page, wait))
+        }
+        answered => answered,
+    }
 }
 
 /// `GET /.well-known/change-password`: where password managers lead their users (W3C, "A Well-Known URL
 /// for Changing Passwords").
 pub fn well_known(_: &mut Visit, _: &Session) -> Result<Response, Error> {
     Ok(Response::redirect_303(CHANGE_FORM))
+}
+
+/// Sends a link to whoever owns that email. The visitor learns neither whether there is an account nor whether
+/// there were too many tries.
+fn send_link(visit: &mut Visit, email: &str) -> Result<Response, Error> {
+    if !visit.app.mail.is_on() {
+        return show(visit);
+    }
+    event("link-requested", visit.ip, &[("email", email)]);
+    let throttle = &visit.app.authentication.throttle;
+    if email.len() <= MAX_EMAIL_BYTES && throttle.link(email, visit.ip).is_ok() {
+        visit.app.mail.forgotten(email);
+    }
+    visit.redirect("/login", Flash::Notice(ON_ITS_WAY.to_owned()))
+}
+
+/// Sets a new password by a link.
+fn set(visit: &mut Visit, link: LinkHash, user: &User, form: &Form) -> Result<Response, Error> {
+    let (password, problems) = new_password(visit, form, user.known())?;
+    if !problems.is_empty() {
+        return Ok(page(visit, user, &problems, None).with_status_code(422));
+    }
+    let Authentication { throttle, passwords, .. } = &visit.app.authentication;
+    throttle.accept_form(visit.ip);
+    let new = passwords.hash(visit.ip, &password)?;
+    if change_password(&visit.app.sessions, user.uid, link, &new)?.is_none() {
+        return confirm_first_click(visit, form);
+    }
+    event("password-changed", visit.ip, &[("email", &user.email)]);
+    visit.app.mail.tell(&user.email, Letter::PasswordChanged);
+    visit.redirect("/login", Flash::Notice(CHANGED.to_owned()))
+}
+
+/// What becomes of the form of a link that is not valid: an error, unless its password is already set.
+fn confirm_first_click(visit: &mut Visit, form: &Form) -> Result<Response, Error> {
+    links::second_click(visit, "/password", form)?.ok_or(Error::LinkEnded)?;
+    visit.redirect("/login", Flash::Notice(CHANGED.to_owned()))
+}
+
+/// The link for a new password that the visitor has opened, and whose it is.
+fn opened(visit: &Visit) -> Result<Option<(LinkHash, User)>, Error> {
+    Ok(match links::opened(visit, "/password")? {
+        Some((link, Link::NewPassword(user))) => Some((link, user)),
+        _ => None,
+    })
+}
+
+/// The form for a new password, and what is wrong with its fields or with the form as a whole.
+fn page(visit: &mut Visit, user: &User, problems: &[Problem], refusal: Option<&str>) -> Response {
+    let fields = new_password_fields(visit, problems);
+    let content: Markup = html! {
+        (summary(&fields))
+        @if let Some(text) = refusal { (alert("password", text)) }
+        h1 { "Choose a new password" }
+        p { "For " (user.email) ". You will be logged out everywhere." }
+        form method="post" action="/password" {
+            // Password managers read here whose password this is.
+            input type="email" name="username" value=(user.email) autocomplete="username" hidden;
+            @for field in &fields { (field) }
+            button type="submit" { "Change password" }
+        }
+    };
+    let is_wrong = !problems.is_empty() || refusal.is_some();
+    layout::page(visit, "", &title("Choose a new password", is_wrong), &[content])
 }

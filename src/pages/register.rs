@@ -4,11 +4,13 @@ use maud::html;
 use rouille::Response;
 
 use super::form::{self, Field, alert, new_password, new_password_fields, summary, title};
-use super::layout;
 use super::login::{self, AFTER_LOGIN, Login, TypedEmail};
+use super::{layout, links};
 use crate::accounts::authentication::Authentication;
+use crate::accounts::links::{Link, LinkHash};
 use crate::accounts::passwords::Password;
 use crate::accounts::users::{self, NewUser, Problem};
+use crate::accounts::{self, email};
 use crate::error::Error;
 use crate::events::event;
 use crate::http::form::Form;
@@ -31,33 +33,58 @@ enum Refusal<'a> {
 
 /// `GET /register`.
 pub fn show(visit: &mut Visit) -> Result<Response, Error> {
-    if visit.member.is_some() {
+    if let Some(number) = visit.query("invitation") {
+        return links::open(visit, &number, "/register");
+    }
+    let invited = invitation(visit)?.map(|(_, email)| email);
+    if invited.is_none() && visit.member.is_some() {
         return visit.redirect(AFTER_LOGIN, Flash::Notice(ALREADY_LOGGED_IN.to_owned()));
     }
-    if !visit.app.may_register() {
+    if invited.is_none() && !visit.app.may_register() {
         return Err(Error::RegistrationClosed);
     }
     let next = next::in_query(visit.request, visit.app.config.public_url.as_ref());
-    Ok(page(visit, NewUser::default(), next.as_ref(), &Refusal::None))
+    let typed = NewUser { email: invited.as_deref().unwrap_or_default(), ..NewUser::default() };
+    Ok(page(visit, typed, invited.is_some(), next.as_ref(), &Refusal::None))
+}
+
+/// The invitation that the visitor has opened, and whom it invites.
+fn invitation(visit: &mut Visit) -> Result<Option<(LinkHash, String)>, Error> {
+    Ok(match links::opened(visit, "/register")? {
+        Some((link, Link::Invitation(email))) => Some((link, email)),
+        _ => None,
+    })
 }
 
 /// `POST /register`.
 pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
+    let form = visit.form()?;
+    // The form may be an older one, for another email.
+    let is_meant =
+        |(_, email): &_| form.optional("email").is_some_and(|e| email::fold(e.trim()) == *email);
+    let invitation = invitation(visit)?.filter(is_meant).map(|(link, _)| link);
+    let next = next::in_form(&form, visit.app.config.public_url.as_ref());
+    if invitation.is_none()
+        && let Some((user, hash)) = links::second_click(visit, "/register", &form)?
+    {
+        return login::log_in(visit, Login { user, hash, remember: false, next });
+    }
     // A visitor who does not get the form must not be able to send it.
-    if visit.member.is_some() || !visit.app.may_register() {
+    if invitation.is_none() && (visit.member.is_some() || !visit.app.may_register()) {
         return show(visit);
     }
-    let form = visit.form()?;
     let typed = NewUser {
         first_name: form.field("first_name")?.trim(),
         last_name: form.field("last_name")?.trim(),
         email: form.field("email")?.trim(),
     };
-    let next = next::in_form(&form, visit.app.config.public_url.as_ref());
-    match register(visit, &form, typed, next.as_ref()) {
+    match register(visit, &form, typed, invitation, next.as_ref()) {
         Err(Error::Throttled(wait)) => {
             let refusal = Refusal::Throttled(form::too_many_tries(wait));
-            Ok(form::throttled(page(visit, typed, next.as_ref(), &refusal), wait))
+            Ok(form::throttled(
+                page(visit, typed, invitation.is_some(), next.as_ref(), &refusal),
+                wait,
+            ))
         }
         answered => answered,
     }
@@ -68,13 +95,14 @@ fn register(
     visit: &mut Visit,
     form: &Form,
     typed: NewUser,
+    invitation: Option<LinkHash>,
     next: Option<&ReturnPath>,
 ) -> Result<Response, Error> {
     let mut problems = typed.problems();
     let (password, more) = new_password(visit, form, typed.known())?;
     problems.extend(more);
     if !problems.is_empty() {
-        let refused = page(visit, typed, next, &Refusal::Fields(&problems));
+        let refused = page(visit, typed, invitation.is_some(), next, &Refusal::Fields(&problems));
         return Ok(refused.with_status_code(422));
     }
     let Authentication { throttle, passwords, .. } = &visit.app.authentication;
@@ -83,7 +111,11 @@ fn register(
     })?;
     throttle.accept_form(visit.ip);
     let hash = passwords.hash(visit.ip, &password)?;
-    let Some(user) = users::add(&visit.app.database, typed, &hash)? else {
+    let added = match invitation {
+        Some(link) => accounts::links::register(&visit.app.database, link, typed, &hash)?,
+        None => users::add(&visit.app.database, typed, &hash)?,
+    };
+    let Some(user) = added else {
         return log_in_instead(visit, typed.email, &password, next);
     };
     event("registration", visit.ip, &[("email", typed.email)]);
@@ -112,15 +144,16 @@ fn log_in_instead(
 fn page(
     visit: &mut Visit,
     typed: NewUser,
+    is_invited: bool,
     next: Option<&ReturnPath>,
     refusal: &Refusal,
 ) -> Response {
     let problems = if let Refusal::Fields(problems) = refusal { problems } else { &[][..] };
-    let [password, confirm] = new_password_fields(problems);
+    let [password, confirm] = new_password_fields(visit, problems);
     let fields = [
         Field::new("first_name", "First name", "given-name").value(typed.first_name),
         Field::new("last_name", "Last name", "family-name").value(typed.last_name),
-        Field::new("email", "Email", "email").value(typed.email),
+        Field::new("email", "Email", "email").value(typed.email).fixed(is_invited),
         password,
         confirm,
     ]

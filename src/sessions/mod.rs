@@ -6,10 +6,11 @@
 //! session costs one query a second, and a restart logs nobody out.
 //!
 //! A session begins with a login, a registration or a password change. It ends with a logout, the
-//! button "End", the next login in the same browser, a password change, the deletion of its user, or
-//! when it expires.
+//! button "End", the next login in the same browser, a password change, when its user is disabled or
+//! deleted, or when it expires.
 
 mod carried;
+mod ending;
 mod id;
 mod list;
 mod session;
@@ -23,7 +24,6 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
-use postgres::Transaction;
 
 use self::carried::Carried;
 pub use self::carried::{Flash, MESSAGE_LIFETIME};
@@ -33,7 +33,7 @@ pub use self::session::{Login, Session, Which};
 use self::strangers::Strangers;
 use self::table::Table;
 use crate::accounts::passwords::PasswordHash;
-use crate::accounts::users::{SET_HASH, User};
+use crate::accounts::users::User;
 use crate::config::Config;
 use crate::database::{Database, count_time};
 use crate::error::Error;
@@ -103,8 +103,8 @@ impl Sessions {
     }
 
     /// Logs a user in with a new session id, and ends the visitor's previous session `replaced` (OWASP
-    /// ASVS 5.0, 7.2.4). `None` if the user was deleted, the password changed, or a second factor was turned
-    /// on, in the meantime.
+    /// ASVS 5.0, 7.2.4). `None` if the user was deleted or disabled, the password changed, or a second factor
+    /// was turned on, in the meantime.
     pub fn begin(
         &self,
         user: User,
@@ -135,33 +135,6 @@ impl Sessions {
         let ended = self.table.delete(uid, which)?;
         self.forget(uid, &ended);
         Ok(ended.len())
-    }
-
-    /// Changes a password and ends all sessions of the user, in one transaction. Returns how many it
-    /// ended; `None`, with nothing changed, if `old` is no longer the user's hash.
-    pub fn change_password(
-        &self,
-        uid: i64,
-        old: &PasswordHash,
-        new: &PasswordHash,
-    ) -> Result<Option<usize>, Error> {
-        let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
-        self.end_with(uid, Which::All, move |transaction| {
-            Ok(transaction.execute(SET_HASH, &[&uid, &old, &new])? == 1)
-        })
-    }
-
-    /// Makes a change to the row of a user and ends sessions of theirs, in one transaction. Returns how many
-    /// it ended; `None`, with nothing changed, if `change` returns `false`.
-    pub(crate) fn end_with(
-        &self,
-        uid: i64,
-        which: Which,
-        change: impl FnOnce(&mut Transaction) -> Result<bool, postgres::Error> + Send + 'static,
-    ) -> Result<Option<usize>, Error> {
-        let Some(ended) = self.table.delete_with(uid, which, change)? else { return Ok(None) };
-        self.forget(uid, &ended);
-        Ok(Some(ended.len()))
     }
 
     /// Call this after a change of what a session knows of its user. The next request queries the table.

@@ -48,9 +48,9 @@ impl Table {
         }
     }
 
-    /// Stores a session, and deletes the one it replaces. `None` if the user was deleted, `hash` is no longer
-    /// the user's, or the user has a second factor and did not prove it. Waits for a change of the user that
-    /// is under way.
+    /// Stores a session, and deletes the one it replaces. `None` if the user was deleted or disabled, `hash` is
+    /// no longer the user's, or the user has a second factor and did not prove it. Waits for a change of the
+    /// user that is under way.
     pub(super) fn insert(
         &self,
         session: &IdHash,
@@ -67,6 +67,7 @@ impl Table {
                 FROM users
                 WHERE uid = $3
                   AND pwdhash = $4
+                  AND disabled_at IS NULL
                   AND (totp_key IS NULL OR $9::TEXT IS NOT NULL)
                 FOR SHARE
                 RETURNING number, remembered, second_factor
@@ -159,14 +160,21 @@ impl Table {
         which: Which,
         change: impl FnOnce(&mut Transaction) -> Result<bool, postgres::Error> + Send + 'static,
     ) -> Result<Option<Vec<IdHash>>, Error> {
+        const LOCK: &str = "
+            SELECT
+            FROM users
+            WHERE uid = $1
+            FOR UPDATE";
         self.database.run(move |connection| {
             let mut transaction = connection.transaction()?;
             // First, because it waits for logins under way, whose sessions must be deleted, too.
+            transaction.execute(LOCK, &[&uid])?;
+            // Before the change, which may delete the user with the sessions.
+            let (only, except) = which.numbers();
+            let ended = transaction.query(DELETE, &[&uid, &only, &except])?;
             if !change(&mut transaction)? {
                 return Ok(None);
             }
-            let (only, except) = which.numbers();
-            let ended = transaction.query(DELETE, &[&uid, &only, &except])?;
             transaction.commit()?;
             Ok(Some(ended.iter().filter_map(IdHash::from_row).collect()))
         })

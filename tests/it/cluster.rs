@@ -144,7 +144,7 @@ fn the_role_is_bound_to_its_user_and_owns_its_database_alone() {
         1
     );
     let tables = "pg_tables WHERE schemaname = 'public' AND tableowner";
-    assert_eq!(count(&format!("{tables} = 'doorward'")), 3, "users, sessions, migrations");
+    assert_eq!(count(&format!("{tables} = 'doorward'")), 4, "users, sessions, links, migrations");
     assert_eq!(count(&format!("{tables} <> 'doorward'")), 0);
     let memberships = "pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE rolname";
     assert_eq!(count(&format!("{memberships} = 'doorward'")), 0);

@@ -9,6 +9,8 @@ use crate::support::site::{Database, PASSWORD, Site, config, handler, log_in, re
 
 /// Takes a database back to the schema before emails were folded.
 const BEFORE: &str = "
+    DROP TABLE links;
+    ALTER TABLE users DROP COLUMN disabled_at;
     ALTER TABLE users DROP COLUMN email_folded;
     DROP INDEX users_cost_idx;
     CREATE UNIQUE INDEX users_email_key ON users (lower(email));

@@ -45,7 +45,7 @@ fn a_few() -> usize {
 
 #[test]
 fn passwords_of_one_network_are_judged_in_turn_with_the_logins_of_others() {
-    let passwords = Passwords::new(4).unwrap();
+    let passwords = Passwords::new(4, 8).unwrap();
     let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
     // The flood may well be too much for its own network.
     let judge = || drop(passwords.weakness(one, &Password::typed(SLOW), ["Ada", "", ""]));
@@ -84,7 +84,7 @@ fn forty_logins_of_one_network_hold_up_a_login_from_another_by_a_turn() {
 
 #[test]
 fn eighteen_networks_that_flood_refuse_a_nineteenth_nothing() {
-    let passwords = Passwords::new(8).unwrap();
+    let passwords = Passwords::new(8, 8).unwrap();
     let (is_over, networks) = (AtomicBool::new(false), 18);
     let hash =
         |n: u8| passwords.hash(Ipv4Addr::new(192, 0, 2, n).into(), &Password::typed(PASSWORD));
@@ -159,7 +159,7 @@ fn who_waits_ten_seconds_for_a_hash_is_told_to_come_back_and_all_before_are_serv
     // So slow, and so many, that a machine twice as fast is busy for longer than they wait.
     let (cost, ip) = (15, IpAddr::from(Ipv4Addr::LOCALHOST));
     let jobs = 20 * thread::available_parallelism().unwrap().get();
-    let passwords = Passwords::new(cost).unwrap();
+    let passwords = Passwords::new(cost, 8).unwrap();
     let begun = Instant::now();
     let ends = thread::scope(|scope| {
         let hash = || (passwords.hash(ip, &Password::typed(PASSWORD)).is_ok(), begun.elapsed());

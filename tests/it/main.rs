@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod account;
 mod asvs;
 mod cluster;
 mod commands;
@@ -19,8 +20,11 @@ mod forms;
 mod guide;
 mod house;
 mod journeys;
+mod links;
 mod listener;
 mod log;
+mod mail;
+mod mail_server;
 mod makefile;
 mod next;
 mod outage;

@@ -1,10 +1,12 @@
 //! nginx and Caddy in front of the server, and as a door in front of another site.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::browser::Browser;
+use crate::support::command::link;
 use crate::support::deploy::{block, file};
 use crate::support::door::{
     Behind, Door, MEMBERS, PROXY, Visitor, WIKI, caddy, nginx, nginx_as_deployed, seen, target,
@@ -306,4 +308,27 @@ fn messages_arrive_when_nginx_spreads_visitors_over_two_processes() {
     }
     let asked = asked.load(Ordering::Relaxed);
     assert!((6..=90).contains(&asked), "both processes answered: {asked} of 96 the second");
+}
+
+#[test]
+fn asvs_14_2_1_the_number_of_a_link_is_not_in_the_log_of_nginx() {
+    let (folder, behind) = (Folder::new(), Behind::new());
+    let log = folder.path("access.log");
+    let site = behind.fit(&file("nginx/conf.d/members.conf"));
+    let site =
+        site.replace("    location / {", &format!("    access_log {log};\n    location / {{"));
+    let (_nginx, port) = nginx(&folder, &[&site]);
+    register(&mut Browser::new(&handler(&behind.site.app)), "Ada", "ada@example.org");
+    let visitor = Visitor::new(port);
+    for (command, email) in [("invite", "eva@example.org"), ("reset", "ada@example.org")] {
+        let link = link(&behind.site.url, command, email);
+        let answer = visitor.ask(MEMBERS, &link, &[]);
+        let path = link.split('?').next().unwrap();
+        assert_eq!(target(&answer, MEMBERS, port), path);
+        assert!(visitor.ask(MEMBERS, path, &[]).text().contains(email));
+    }
+    visitor.ask(MEMBERS, "/login?again&reset=", &[]);
+    let lines = fs::read_to_string(log).unwrap();
+    assert_eq!(lines.lines().count(), 2, "the pages alone: {lines}");
+    assert!(!lines.contains("reset") && !lines.contains("invitation"), "{lines}");
 }

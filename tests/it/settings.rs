@@ -153,7 +153,8 @@ fn a_taken_port_says_how_to_choose_another() {
 
 #[test]
 fn the_user_commands_show_the_settings_that_they_use_and_the_server_shows_all() {
-    let expected = "DATABASE_URL DOORWARD_BCRYPT_COST";
+    let expected = "DATABASE_URL DOORWARD_PUBLIC_URL DOORWARD_SITE_NAME DOORWARD_CONTACT \
+                    DOORWARD_BCRYPT_COST DOORWARD_PASSWORD_MIN DOORWARD_SMTP DOORWARD_MAIL_FROM";
     for command in [&["user"][..], &["user", "add"], &["user", "list"]] {
         let help = run(&[], &[command, &["--help"]].concat(), "").out;
         let shown = help.split("[env: ").skip(1).map(|rest| rest.split([']', '=']).next().unwrap());

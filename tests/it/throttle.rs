@@ -195,7 +195,7 @@ fn no_password_takes_long_to_judge() {
     // Each sign may stand for a letter, so there is much to try; and there are many words to try.
     let signs = "a4@b8c({[<e3g69i1!|l7+t0os$5x%z2".repeat(3);
     let names: String = (10_000..19_000).map(|n: u32| n.to_string() + " ").collect();
-    let usual = fastest(&|| drop(Password::typed(&signs[..24]).weakness(["", "", ""])));
-    let longest = fastest(&|| drop(Password::typed(&signs[..71]).weakness([&names, "", ""])));
+    let usual = fastest(&|| drop(Password::typed(&signs[..24]).weakness(["", "", ""], 8)));
+    let longest = fastest(&|| drop(Password::typed(&signs[..71]).weakness([&names, "", ""], 8)));
     assert!(longest < 4 * usual, "{longest:?} against {usual:?}");
 }

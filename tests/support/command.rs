@@ -37,3 +37,22 @@ pub fn assert_refused(run: &Run, status: i32, part: &str) {
     assert!(run.err.starts_with("doorward: ") && run.err.contains(part), "{part}: {run:?}");
     assert_eq!(run.err.matches('\n').count(), 1, "one line: {run:?}");
 }
+
+/// Where links lead that the program prints.
+pub const PUBLIC_URL: &str = "https://members.example.org";
+
+/// `doorward user …` on that database.
+pub fn user(url: &str, command: &str, arguments: &[&str], input: &str) -> Run {
+    let settings = [("DATABASE_URL", url), ("DOORWARD_PUBLIC_URL", PUBLIC_URL)];
+    run(&settings, &[&["user", command], arguments].concat(), input)
+}
+
+/// The path and query of the link that `doorward user invite` or `reset` prints.
+pub fn link(url: &str, command: &str, email: &str) -> String {
+    let printed = user(url, command, &[email], "");
+    assert_eq!(printed.status, 0, "{printed:?}");
+    let path = printed.out.strip_prefix(PUBLIC_URL).unwrap();
+    let path = path.strip_suffix('\n').unwrap().to_owned();
+    assert!(!path.contains(char::is_whitespace), "the link alone: {path:?}");
+    path
+}

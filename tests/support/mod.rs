@@ -13,6 +13,7 @@ pub mod log;
 pub mod programs;
 pub mod server;
 pub mod site;
+pub mod smtp;
 pub mod stall;
 pub mod totp;
 

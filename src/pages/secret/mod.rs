@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::sessions::Session;
 use crate::visit::Visit;
 
+pub mod account;
 pub mod files;
 pub mod password;
 pub mod second_factor;
@@ -28,9 +29,10 @@ fn page(visit: &mut Visit, session: &Session, refused: Option<Section>) -> Resul
     let sessions = sessions::section(visit, session)?;
     let mut sections = vec![
         ("files", files::section(visit)),
-        ("change-password", password::section(session, &[], None)),
+        ("change-password", password::section(visit, session, &[], None)),
         ("second-factor", second_factor::section(visit, session, &[])),
         ("sessions", sessions),
+        ("account", account::section(visit, session, None)),
     ];
     if second_factor::is_missing(visit) {
         sections.retain(|(id, _)| *id == "second-factor");

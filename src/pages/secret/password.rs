@@ -5,6 +5,7 @@ use rouille::Response;
 
 use super::page;
 use crate::accounts::authentication::Authentication;
+use crate::accounts::mail::Letter;
 use crate::accounts::passwords::Password;
 use crate::accounts::users::Problem;
 use crate::error::Error;
@@ -21,12 +22,11 @@ const WRONG: &str = "That is not your current password.";
 /// The id of the section's heading.
 const SECTION: &str = "change-password";
 
-/// `POST /password`.
-pub fn change(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
-    let form = visit.form()?;
-    match check_and_change(visit, session, &form) {
+/// `POST /password` with the current one.
+pub fn change(visit: &mut Visit, session: &Session, form: &Form) -> Result<Response, Error> {
+    match check_and_change(visit, session, form) {
         Err(Error::Throttled(wait)) => {
-            let section = section(session, &[], Some(&form::too_many_tries(wait)));
+            let section = section(visit, session, &[], Some(&form::too_many_tries(wait)));
             Ok(form::throttled(page(visit, session, Some((SECTION, section)))?, wait))
         }
         answered => answered,
@@ -43,21 +43,27 @@ fn check_and_change(visit: &mut Visit, session: &Session, form: &Form) -> Result
         problems.insert(0, ("current_password", WRONG.to_owned()));
     }
     let Some((user, old)) = found.filter(|_| problems.is_empty()) else {
-        let section = section(session, &problems, None);
+        let section = section(visit, session, &problems, None);
         return Ok(page(visit, session, Some((SECTION, section)))?.with_status_code(422));
     };
     throttle.accept_form(visit.ip);
     let new = passwords.hash(visit.ip, &password)?;
     visit.app.sessions.change_password(user.uid, &old, &new)?.ok_or(Error::LoginRequired)?;
     event("password-changed", visit.ip, &[("email", &user.email)]);
+    visit.app.mail.tell(&user.email, Letter::PasswordChanged);
     visit.log_in(user, &new, session.remembered, session.proof)?;
     visit.redirect(AFTER_LOGIN, Flash::Notice(CHANGED.to_owned()))
 }
 
 /// The section with the form, and what is wrong with its fields or with the form as a whole.
-pub fn section(session: &Session, problems: &[Problem], refusal: Option<&str>) -> Markup {
+pub fn section(
+    visit: &Visit,
+    session: &Session,
+    problems: &[Problem],
+    refusal: Option<&str>,
+) -> Markup {
     let current = Field::new("current_password", "Current password", "current-password");
-    let [password, confirm] = new_password_fields(problems);
+    let [password, confirm] = new_password_fields(visit, problems);
     let fields = [current.problems(problems), password, confirm];
     html! {
         section aria-labelledby=(SECTION) {

@@ -8,6 +8,7 @@ use qrcodegen::{Mask, QrCode, QrCodeEcc, QrSegment, Version};
 use rouille::Response;
 
 use super::page;
+use crate::accounts::mail::Letter;
 use crate::accounts::second_factor::{self, Key, RecoveryCodes};
 use crate::accounts::users::Problem;
 use crate::config::SecondFactor;
@@ -73,6 +74,7 @@ pub fn confirm(visit: &mut Visit, session: &Session) -> Result<Response, Error> 
     if visit.app.sessions.end_with(uid, Which::AllBut(number), turn_on)?.is_some() {
         visit.keep(codes, SET_UP_TIME)?;
         event("second-factor-on", visit.ip, &[("email", &session.user.email)]);
+        visit.app.mail.tell(&session.user.email, Letter::SecondFactorChanged);
     }
     visit.take_kept::<Key>();
     visit.refresh()?;
@@ -84,6 +86,7 @@ pub fn turn_off(visit: &mut Visit, session: &Session) -> Result<Response, Error>
     visit.take_kept::<Key>();
     if visit.app.second_factors.turn_off(session.user.uid)? {
         event("second-factor-off", visit.ip, &[("email", &session.user.email)]);
+        visit.app.mail.tell(&session.user.email, Letter::SecondFactorChanged);
     }
     visit.refresh()?;
     visit.redirect(AFTER_LOGIN, Flash::Notice(TURNED_OFF.to_owned()))
