@@ -22,9 +22,9 @@ use super::workers::Workers;
 use crate::config::Limits;
 use crate::network::network;
 
-/// The kernel's send buffer for one connection. Its default is megabytes, which slow readers could
-/// fill.
-const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// The kernel's send buffer for one connection, which it doubles for its own needs. Its default is
+/// megabytes, and thousands of slow readers could fill theirs.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// The pause after a failure to accept a connection, and between two looks at the deadlines.
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -115,9 +115,6 @@ impl Parking {
             if table.places.is_empty() {
                 self.emptied.notify_all();
             }
-            // Closed without holding the lock.
-            drop(guard);
-            drop(connection);
         } else {
             table.waiting.insert((connection.since, id));
             place.state = State::Parked(connection);

@@ -51,7 +51,7 @@ fn serve() -> Server {
 }
 
 impl Conversation {
-    /// Some requests, hardly ever for a long answer, or for one that takes time.
+    /// Some requests, a few of them for a long answer, or for one that takes time.
     fn begin(server: &Server, name: usize, random: &mut ThreadRng) -> Conversation {
         let (mut unsent, mut expected) = (Vec::new(), Vec::new());
         for number in 0..random.random_range(1..8) {
@@ -59,7 +59,7 @@ impl Conversation {
                 (format!("{name}-{number}"), "b".repeat(random.random_range(0..2_000)));
             let few = if random.random_bool(0.05) { LENGTHS.len() } else { 3 };
             let length = *LENGTHS[..few].choose(random).unwrap();
-            let pause = if random.random_bool(0.02) { 30 } else { 0 };
+            let pause = if random.random_bool(0.2) { random.random_range(1..50) } else { 0 };
             let bytes = body.len();
             write!(unsent, "POST /{name}/{length}/{pause} HTTP/1.1\r\nHost: x\r\n").unwrap();
             write!(unsent, "Content-Length: {bytes}\r\n\r\n{body}").unwrap();
@@ -69,7 +69,7 @@ impl Conversation {
         Conversation { client: server.connect(), unsent, expected, is_half_closed }
     }
 
-    /// Sends the next piece, and sometimes reads an answer that must come. Whether there is more to send.
+    /// Sends the next piece. Whether there is more to send.
     fn go_on(&mut self, random: &mut ThreadRng) -> bool {
         let most = if random.random_bool(0.3) { 40 } else { 4_000 };
         let bytes = random.random_range(1..=most).min(self.unsent.len());
