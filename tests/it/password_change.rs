@@ -128,6 +128,15 @@ fn asvs_7_4_3_what_began_with_the_old_password_comes_too_late() {
 }
 
 #[test]
+fn asvs_7_4_2_a_login_of_a_user_who_is_disabled_meanwhile_comes_too_late() {
+    let site = Site::new();
+    let login = [("email", "ada@example.org"), ("password", PASSWORD)];
+    let disable = "UPDATE users SET disabled_at = now()";
+    assert_eq!(overtaken(&site, disable, "/login", &login), "/login");
+    assert_eq!(site.count("SELECT count(*) FROM sessions WHERE number > 1"), 0);
+}
+
+#[test]
 fn asvs_7_4_3_a_new_password_ends_a_login_that_was_under_way() {
     let login = "INSERT INTO sessions (id_hash, uid, expires_at, remembered, user_agent, ip)
         SELECT sha256(''), uid, now() + INTERVAL '1 day', true, '', '::1' FROM users FOR SHARE";
