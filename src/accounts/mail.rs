@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use lettre::Message;
 use parking_lot::{Condvar, Mutex};
 
-pub use self::server::{Failure, Letter, Server};
+use self::server::is_final;
+pub use self::server::{Failure, Letter, Server, cause};
 use super::{links, users};
 use crate::database::Database;
 use crate::error::StartError;
@@ -129,7 +130,7 @@ impl Shared {
             queue.is_sending = false;
             self.changed.notify_all();
             let Err(failure) = outcome else { continue };
-            let pause = PAUSES.get(job.tries).filter(|_| !failure.is_final() && !queue.is_closing);
+            let pause = PAUSES.get(job.tries).filter(|_| !is_final(&failure) && !queue.is_closing);
             if let Some(pause) = pause {
                 job.due = Instant::now() + Duration::from_secs(*pause);
                 job.tries += 1;
@@ -177,5 +178,5 @@ impl Queue {
 }
 
 fn log_loss(to: &str, failure: &Failure) {
-    log::warn!("mail: not sent to {}: {}", quoted(to), quoted(&failure.to_string()));
+    log::warn!("mail: not sent to {}: {}", quoted(to), quoted(&cause(failure)));
 }

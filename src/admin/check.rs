@@ -11,7 +11,7 @@ use postgres::error::SqlState;
 
 use super::CommandError;
 use super::terminal::print;
-use crate::accounts::mail::Server;
+use crate::accounts::mail::{Server, cause};
 use crate::config::Config;
 use crate::database::{self, Target, migrations};
 use crate::environment;
@@ -192,6 +192,6 @@ fn mail(config: &Config) -> Fact {
             "none, so whoever forgets a password asks for a link from `user reset`".to_owned()
         );
     };
-    server.check().map_err(|failure| format!("DOORWARD_SMTP: {failure}"))?;
+    server.check().map_err(|failure| format!("DOORWARD_SMTP: {}", cause(&failure)))?;
     Ok("the server answers and takes the sender".to_owned())
 }

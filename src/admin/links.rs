@@ -5,7 +5,7 @@ use url::Url;
 use super::terminal::print;
 use super::{CommandError, find};
 use crate::accounts::links::{self, LinkUrl};
-use crate::accounts::mail::{Letter, Server};
+use crate::accounts::mail::{Letter, Server, cause};
 use crate::accounts::{email, users};
 use crate::config::Config;
 use crate::database::Database;
@@ -61,7 +61,7 @@ fn hand_over(
     };
     server
         .write(to, letter)
-        .map_err(|failure| CommandError::Refused(format!("mail to {to}: {failure}")))?;
+        .map_err(|failure| CommandError::Refused(format!("mail to {to}: {}", cause(&failure))))?;
     eprintln!("doorward: sent a link to {to}");
     Ok(())
 }

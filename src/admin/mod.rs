@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error as ThisError;
 
-use crate::accounts::mail::{Letter, Server};
+use crate::accounts::mail::{Letter, Server, cause};
 use crate::accounts::passwords::PasswordHash;
 use crate::accounts::users::{NewUser, User, find_any};
 use crate::config::Config;
@@ -62,6 +62,6 @@ fn refuse_problem(new: NewUser) -> Result<(), CommandError> {
 /// Tells the owner of an account what has changed, if there is a mail server.
 fn tell(server: Option<Server>, user: &User, news: Letter) {
     if let Some(Err(failure)) = server.map(|server| server.write(&user.email, news)) {
-        eprintln!("doorward: could not tell {} by mail: {failure}", user.email);
+        eprintln!("doorward: could not tell {} by mail: {}", user.email, cause(&failure));
     }
 }

@@ -390,7 +390,7 @@ fn what_uses_a_link_up_looks_whether_it_is_this_one_and_still_valid() {
     site.sql().batch_execute(end).unwrap();
     let sessions = Sessions::new(Pool::connect(&site.url).unwrap().into(), &config(&site.url));
     let (new, uid) = (Password::typed(NEW).hash(4).unwrap(), site.count("SELECT uid FROM users"));
-    let mut set = |link| links::change_password(&sessions, uid, link, &new).unwrap();
+    let set = |link| links::change_password(&sessions, uid, link, &new).unwrap();
     assert_eq!(set(LinkHash::of("another")), None);
     assert_eq!(set(numbers[0]), None, "it has ended");
     assert_eq!(site.count("SELECT count(*) FROM links"), 2);

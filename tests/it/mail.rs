@@ -193,7 +193,9 @@ fn a_server_that_cannot_take_a_mail_now_gets_it_later_and_one_that_will_not_is_a
     for name in ["bob", "eva"] {
         register(&mut Browser::new(&app), "Bob", &format!("{name}@refused.example"));
     }
-    smtp.answer("RCPT 451 later\nRCPT 550 no such user\nDATA 554 spam\nRCPT 451 later\n");
+    smtp.answer(
+        "RCPT 451 later\nRCPT 550 no such user\nRCPT 250 OK\nDATA 554 spam\nRCPT 451 later\n",
+    );
     ask(&site, "192.0.2.1", ADA);
     ask(&site, "192.0.2.2", "bob@refused.example");
     ask(&site, "192.0.2.3", "eva@refused.example");

@@ -41,7 +41,7 @@ class Handler:
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         answer = await self.scripted("RCPT")
-        if answer is None:
+        if (answer or "250").startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer or "250 OK"
 

@@ -5,14 +5,12 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use lettre::Message;
-use lettre::address::AddressError;
 use lettre::message::{Mailbox, header::ContentType};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{SmtpConnection, Tls, TlsParameters};
 use lettre::transport::smtp::{commands, extension::ClientId};
 use percent_encoding::percent_decode_str;
-use thiserror::Error as ThisError;
 use url::Url;
 
 use crate::accounts::links::{LinkUrl, random_number};
@@ -56,21 +54,7 @@ pub enum Letter<'a> {
 }
 
 /// Why a mail was not sent.
-#[derive(Debug, ThisError)]
-pub enum Failure {
-    /// The server does not answer, or refuses.
-    #[error("{}", smtp_words(.0))]
-    Smtp(#[from] SmtpError),
-    /// No mail can be sent to this address.
-    #[error("{0}")]
-    Address(#[from] AddressError),
-    /// No mail can be made of this.
-    #[error("{0}")]
-    Message(#[from] lettre::error::Error),
-    /// The database did not tell whom or what to send.
-    #[error("{0}")]
-    Failed(#[from] Error),
-}
+pub type Failure = Box<dyn StdError + Send + Sync>;
 
 impl Server {
     /// The server of the settings. `None` if they name none.
@@ -200,23 +184,17 @@ impl Letter<'_> {
     }
 }
 
-impl Failure {
-    /// Whether another try would fail, too.
-    pub fn is_final(&self) -> bool {
-        match self {
-            Failure::Smtp(error) => error.is_permanent(),
-            Failure::Failed(_) => false,
-            Failure::Address(_) | Failure::Message(_) => true,
-        }
-    }
+/// Whether another try would fail, too: not if the server is away, says so, or the database did not answer.
+pub(super) fn is_final(failure: &Failure) -> bool {
+    let refused = failure.downcast_ref().map(SmtpError::is_permanent);
+    refused.unwrap_or_else(|| !failure.is::<Error>())
 }
 
-/// What went wrong, for the administrator. The system calls a server that is too slow a resource that is
+/// What went wrong, for the administrator. The system calls an answer that takes too long a resource that is
 /// temporarily unavailable.
-fn smtp_words(error: &SmtpError) -> String {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    match cause.map(io::Error::kind) {
+pub fn cause(failure: &Failure) -> String {
+    match failure.source().and_then(<dyn StdError>::downcast_ref).map(io::Error::kind) {
         Some(ErrorKind::WouldBlock) => format!("no answer within {TIMEOUT:?}"),
-        _ => error.to_string(),
+        _ => failure.to_string(),
     }
 }
