@@ -30,6 +30,11 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
     let form = visit.form()?;
     let typed = form.field("code")?;
     let Some((login, key)) = visit.kept::<(Login, Key)>() else {
+        // A second click has the cookie from before the login. A message would bring another cookie, which
+        // would replace that of the login.
+        if visit.has_ended_session() {
+            return Ok(Response::redirect_303("/login"));
+        }
         return visit.redirect("/login", Flash::Alert(NOT_WAITING.to_owned()));
     };
     let email = login.user.email.clone();

@@ -57,6 +57,22 @@ fn asvs_6_5_1_each_code_and_each_recovery_code_works_once_20_at_once_on_two_proc
 }
 
 #[test]
+fn a_second_click_with_a_code_leaves_the_login_of_the_first_one() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let (_, factor) = with_second_factor(&app, ADA);
+    forget_step(&site);
+    let mut ada = Browser::new(&app);
+    first_step(&mut ada);
+    let mut second_click = Browser::new(&app);
+    second_click.jar = ada.jar.clone();
+    assert_eq!(send_code(&mut ada, &factor.app.code()).location(), "/secret");
+    let second = send_code(&mut second_click, &factor.app.code());
+    assert_eq!((second.location(), second.header("Set-Cookie")), ("/login", None));
+    assert_eq!(ada.follow(second).texts("h1"), ["Hello, Ada Lovelace!"]);
+}
+
+#[test]
 fn asvs_6_5_1_and_6_5_5_codes_one_step_off_work_once_and_codes_two_steps_off_do_not() {
     let site = Site::new();
     let app = handler(&site.app);
