@@ -114,14 +114,15 @@ fn overtaken(site: &Site, meanwhile: &str, path: &str, fields: &[(&str, &str)]) 
 
 #[test]
 fn asvs_7_4_3_what_began_with_the_old_password_comes_too_late() {
-    let change = "UPDATE users SET pwdhash = 'another'";
+    let another = "'$2b$04$' || repeat('.', 53)";
+    let change = format!("UPDATE users SET pwdhash = {another}");
     for (path, fields) in [
         ("/login", &[("email", "ada@example.org"), ("password", PASSWORD)][..]),
         ("/password", &NEW_PASSWORD),
     ] {
         let site = Site::new();
-        assert_eq!(overtaken(&site, change, path, fields), "/login");
-        assert_eq!(site.count("SELECT count(*) FROM users WHERE pwdhash = 'another'"), 1);
+        assert_eq!(overtaken(&site, &change, path, fields), "/login");
+        assert_eq!(site.count(&format!("SELECT count(*) FROM users WHERE pwdhash = {another}")), 1);
         assert_eq!(site.count("SELECT count(*) FROM sessions WHERE number > 1"), 0, "no new one");
         assert_eq!(site.count("SELECT count(*) FROM sessions"), 1, "and the old one stays");
     }
@@ -134,6 +135,33 @@ fn asvs_7_4_2_a_login_of_a_user_who_is_disabled_meanwhile_comes_too_late() {
     let disable = "UPDATE users SET disabled_at = now()";
     assert_eq!(overtaken(&site, disable, "/login", &login), "/login");
     assert_eq!(site.count("SELECT count(*) FROM sessions WHERE number > 1"), 0);
+}
+
+#[test]
+fn a_second_click_on_the_button_gets_what_the_first_one_got() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let mut client = site.sql();
+    thread::scope(|scope| {
+        let mut transaction = client.transaction().unwrap();
+        transaction.batch_execute("SELECT FROM users FOR UPDATE").unwrap();
+        let click = || {
+            let mut tab = Browser::new(&app);
+            tab.jar = ada.jar.clone();
+            let done = tab.post("/password", &NEW_PASSWORD);
+            (done.location().to_owned(), tab.follow(done).texts("[role=status]"))
+        };
+        let clicks = [scope.spawn(click), scope.spawn(click)];
+        until(|| site.waiting() == 2);
+        transaction.commit().unwrap();
+        for click in clicks {
+            let (to, told) = click.join().unwrap();
+            assert_eq!(to, "/secret");
+            assert!(told[0].starts_with("Your password was changed."), "{told:?}");
+        }
+    });
 }
 
 #[test]

@@ -48,10 +48,17 @@ fn check_and_change(visit: &mut Visit, session: &Session, form: &Form) -> Result
     };
     throttle.accept_form(visit.ip);
     let new = passwords.hash(visit.ip, &password)?;
-    visit.app.sessions.change_password(user.uid, &old, &new)?.ok_or(Error::LoginRequired)?;
-    event("password-changed", visit.ip, &[("email", &user.email)]);
-    visit.app.mail.tell(&user.email, Letter::PasswordChanged);
-    visit.log_in(user, &new, session.remembered, session.proof)?;
+    let changed = visit.app.sessions.change_password(user.uid, &old, &new)?;
+    let (user, hash) = if changed.is_some() {
+        event("password-changed", visit.ip, &[("email", &user.email)]);
+        visit.app.mail.tell(&user.email, Letter::PasswordChanged);
+        (user, new)
+    } else {
+        // Of two clicks on the button, the first has set this password, and ended the session.
+        let is_set = visit.app.authentication.authenticate(&user.email, &password, visit.ip)?;
+        is_set.ok_or(Error::LoginRequired)?
+    };
+    visit.log_in(user, &hash, session.remembered, session.proof)?;
     visit.redirect(AFTER_LOGIN, Flash::Notice(CHANGED.to_owned()))
 }
 
