@@ -12,7 +12,7 @@ const DO_IT_HERE: &str = "If it was you, open this site and do it here.";
 const LOOK_AGAIN: &str = "Look at the address again, or start from the home page.";
 const USE_LINKS: &str = "Open the page that it is on, and press it there.";
 const NO_FORM: &str = "Open the page that the form is on, and send it from there.";
-const SHORTER: &str = "Send a shorter form.";
+const SHORTER: &str = "Go back, and shorten what you typed.";
 const SOON: &str =
     "It is not your doing, and nothing of yours is lost. Try again in a few seconds.";
 
@@ -40,7 +40,10 @@ pub fn page(visit: &mut Visit, error: &Error) -> Response {
     let content = html! {
         h1 { (title) }
         p { (advice(visit, status, error)) }
-        p.actions { a.button.second href="/" { "Go to the home page" } }
+        p.actions {
+            @if visit.member.is_some() { a.button href="/secret" { "Open " (visit.app.config.members_page) } }
+            a.button.second href="/" { "Go to the home page" }
+        }
     };
     let response = layout::page(visit, "", title, &[content]).with_status_code(status);
     match error {

@@ -17,7 +17,7 @@ use crate::visit::Visit;
 
 const FIELDS_WRONG: &str = "Please look at these again:";
 const PASSWORD_HINT: &str = "characters. A few uncommon words make a good one.";
-const TOO_MANY_TRIES: &str = "Too many tries. This keeps guessers out. Come back in";
+const TOO_MANY_TRIES: &str = "Too many tries. This stops people who guess passwords. Come back in";
 
 /// A field of a form, with its error message if it has one.
 pub struct Field<'a> {

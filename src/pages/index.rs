@@ -24,9 +24,11 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
             ul.places {
                 li { a href="/secret#files" { "Files" } " for members" }
                 li { a href="/secret#change-password" { "Password" } ", to change it" }
+                li { a href="/secret#second-factor" { "Second factor" } ", to protect your login" }
                 li { a href="/secret#sessions" { "Where you are logged in" } ", to log out elsewhere" }
+                li { a href="/secret#account" { "Your account" } ", to change your name or to leave" }
             }
-            p.actions { a.button href="/secret" { "Go to: " (config.members_page) } }
+            p.actions { a.button href="/secret" { "Open " (config.members_page) } }
         } @else {
             h1 { "Hello, Anonymous!" }
             p { (greeting) }

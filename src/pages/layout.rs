@@ -24,12 +24,7 @@ pub fn page(visit: &mut Visit, tab: &str, title: &str, content: &[Markup]) -> Re
                     (navigation(visit, tab))
                 }
                 main #main tabindex="-1" {
-                    @for flash in visit.take_flashes() {
-                        @match flash {
-                            Flash::Notice(text) => p.flash.notice role="status" { (text) }
-                            Flash::Alert(text) => p.flash.alert role="alert" { (text) }
-                        }
-                    }
+                    @for flash in visit.take_flashes() { (message(&flash)) }
                     @for piece in content { (piece) }
                 }
                 (footer(config))
@@ -37,6 +32,16 @@ pub fn page(visit: &mut Visit, tab: &str, title: &str, content: &[Markup]) -> Re
         }
     };
     Response::html(markup.into_string())
+}
+
+/// A message in its box.
+pub fn message(flash: &Flash) -> Markup {
+    html! {
+        @match flash {
+            Flash::Notice(text) => p.flash.notice role="status" { (text) }
+            Flash::Alert(text) => p.flash.alert role="alert" { (text) }
+        }
+    }
 }
 
 /// What a page says of itself to browsers and search engines.

@@ -23,7 +23,8 @@ pub const AFTER_LOGIN: &str = "/secret";
 const LOGIN_REQUIRED: &str = "Please log in to see that page.";
 const SESSION_ENDED: &str = "Your session has ended. Please log in again.";
 const NOTHING_CHANGED: &str = "You were logged out in the meantime. Nothing was changed.";
-const ONCE_MORE: &str = "Please enter your password once more. Then press the button again.";
+const ONCE_MORE: &str = "Please enter your password once more.";
+const NOW_AGAIN: &str = "Thank you. Now press the button once more.";
 const LOGGED_OUT: &str = "You have been logged out.";
 const WRONG: &str = "Incorrect email or password.";
 const NO_COOKIES: &str = "Your browser blocks cookies, so it cannot stay logged in: allow them for \
@@ -70,7 +71,7 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
     }
     let (email, remember) = (&session.user.email, session.remembered);
     let shown = Shown { email, next: next.as_ref(), remember, problem: None };
-    Ok(page(visit, Some(ONCE_MORE), &shown))
+    Ok(page(visit, Some(Flash::Notice(ONCE_MORE.to_owned())), &shown))
 }
 
 /// `POST /login`.
@@ -106,7 +107,11 @@ pub fn log_in(visit: &mut Visit, login: Login) -> Result<Response, Error> {
 pub fn finish(visit: &mut Visit, login: Login, proof: Option<Proof>) -> Result<Response, Error> {
     let Login { user, hash, remember, next } = login;
     let email = user.email.clone();
+    let is_again = visit.member.as_ref().is_some_and(|session| session.user.uid == user.uid);
     visit.log_in(user, &hash, remember, proof)?;
+    if is_again {
+        visit.flash(Flash::Notice(NOW_AGAIN.to_owned()))?;
+    }
     event("login", visit.ip, &[("email", &email)]);
     Ok(redirect(next.as_ref()))
 }
@@ -142,7 +147,7 @@ pub fn redirect(next: Option<&ReturnPath>) -> Response {
 }
 
 /// What a stranger is told who has no flash message, because their browser has sent no cookie.
-fn stranger_notice(visit: &Visit, is_led_here: bool) -> Option<&'static str> {
+fn stranger_notice(visit: &Visit, is_led_here: bool) -> Option<Flash> {
     if visit.id_hash.is_some() {
         return None;
     }
@@ -150,17 +155,20 @@ fn stranger_notice(visit: &Visit, is_led_here: bool) -> Option<&'static str> {
     // has a browser that blocks it.
     let referer = visit.request.header("Referer").and_then(|url| Url::parse(url).ok());
     let came_from_form = referer.is_some_and(|url| matches!(url.path(), "/login" | "/register"));
-    came_from_form.then_some(NO_COOKIES).or(is_led_here.then_some(LOGIN_REQUIRED))
+    if came_from_form {
+        return Some(Flash::Alert(NO_COOKIES.to_owned()));
+    }
+    is_led_here.then(|| Flash::Notice(LOGIN_REQUIRED.to_owned()))
 }
 
-fn page(visit: &mut Visit, notice: Option<&str>, shown: &Shown) -> Response {
+fn page(visit: &mut Visit, notice: Option<Flash>, shown: &Shown) -> Response {
     let email = Field::new("email", "Email", "username").value(shown.email);
     // No field is marked as wrong, because the page must not tell which one was.
     let password = Field::new("password", "Password", "current-password")
-        .focus(shown.problem.is_some() || visit.member.is_some());
+        .focus(shown.problem.is_some() || !shown.email.is_empty());
     let remembered = time::exactly(visit.app.config.session_remembered);
     let content = html! {
-        @if let Some(text) = notice { p.flash.notice role="status" { (text) } }
+        @if let Some(notice) = &notice { (layout::message(notice)) }
         @if let Some(text) = shown.problem { (alert("password", text)) }
         h1 { "Log in" }
         form method="post" action="/login" {

@@ -53,7 +53,7 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
         Err(Error::Throttled(wait)) => {
             event("second-factor-throttled", visit.ip, &[("email", &email)]);
             let text = [&form::too_many_tries(wait), USE_RECOVERY_CODE].join(" ");
-            Ok(form::throttled(page(visit, false, Some(&text)), wait))
+            Ok(form::throttled(page(visit, true, Some(&text)), wait))
         }
         Err(error) => Err(error),
     }

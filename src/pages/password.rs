@@ -21,6 +21,8 @@ use crate::visit::Visit;
 pub const CHANGE_FORM: &str = "/secret#change-password";
 
 const FORGOTTEN: &str = "Forgot your password?";
+const NEEDS_COOKIES: &str = "If a link led you here: it needs cookies. Allow them for this site, then open \
+     the link again.";
 const ON_ITS_WAY: &str = "If there is an account with that email, a link is on its way.";
 const CHANGED: &str = "Your password was changed. Log in with it.";
 
@@ -46,6 +48,7 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
         } @else {
             p { "Ask " (layout::operator(&visit.app.config)) " for a new one." }
         }
+        @if visit.id_hash.is_none() { p.hint { (NEEDS_COOKIES) } }
         p.actions { a.button.second href="/login" rel="noreferrer" { "Back to the login" } }
     };
     Ok(layout::page(visit, "", FORGOTTEN, &[content]))

@@ -11,7 +11,7 @@ use crate::config::Config;
 const REFUSALS: [(u16, &str, &str); 9] = [
     (400, "We could not read that", "Load the page again. If it stays so, try another browser."),
     (408, "That took too long", "Check your connection, and try again."),
-    (413, "That is too large", "Send a shorter form."),
+    (413, "That is too large", "Go back, and shorten what you typed."),
     (414, "That address is too long", "Start from the home page."),
     (417, "We cannot do that", "Start from the home page."),
     (431, "Your browser sends too much", "Delete the cookies of this site, and try again."),

@@ -70,7 +70,7 @@ fn a_person_sets_a_second_factor_up_logs_in_and_recovers_by_keyboard_alone() {
     window.open(&server.url);
     fill_registration(&window, PASSWORD);
 
-    key_button(&window, "Set up");
+    key_button(&window, "Set up the second factor");
     let url = scan(&window);
     assert_eq!(url.path(), format!("/doorward:{}", EMAIL.replace('@', "%40").replace('.', "%2E")));
     window.set_dark(true);
@@ -103,7 +103,7 @@ fn a_person_sets_a_second_factor_up_logs_in_and_recovers_by_keyboard_alone() {
     assert_at(&window, "/secret");
     assert_sees(&window, "Recovery codes left: 9.");
     assert_sees(&window, "with a password and a recovery code");
-    key_button(&window, "Turn off");
+    key_button(&window, "Turn off the second factor");
     assert_sees(&window, "The second factor is off.");
     assert_eq!(window.complaints(), [""; 0]);
 }
@@ -113,14 +113,14 @@ pub fn show(server: &Server, window: &Window) {
     let mut sql = Client::connect(&server.database.url(), NoTls).unwrap();
     window.open(&server.at("/login"));
     fill_login(window, PASSWORD);
-    window.press("Set up");
+    window.press("Set up the second factor");
     look(server, window, "second-factor-set-up");
     let app = scanned(window);
     window.fill("Code from the app", &app.wrong_code());
-    press_submit(window, "Turn on");
+    press_submit(window, "Turn it on");
     look(server, window, "second-factor-wrong");
     window.fill("Code from the app", &app.code());
-    press_submit(window, "Turn on");
+    press_submit(window, "Turn it on");
     look(server, window, "second-factor-codes");
     window.open(&server.at("/secret"));
     look(server, window, "second-factor-on");

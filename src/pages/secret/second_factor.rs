@@ -31,8 +31,8 @@ const FEW_CODES: &str =
     "Few recovery codes are left. For new ones, turn the second factor off and on again.";
 const TURNED_OFF: &str = "The second factor is off.";
 const TOO_LATE: &str = "The set-up took too long. Please begin again.";
-const REQUIRED: &str = "This site requires a second factor: a code from an app on your phone. Set it up \
-     first; all else comes after it.";
+const REQUIRED: &str = "This site requires a second factor: a code from an app on your phone. Set it up, \
+     and then use the site.";
 
 /// The id of the section's heading, and the way to it.
 const SECTION: &str = "second-factor";
@@ -110,7 +110,7 @@ pub fn instead(visit: &mut Visit) -> Result<Option<Response>, Error> {
     } else if visit.path == "/auth" {
         Ok(Some(forward_auth::deny(visit.request)))
     } else {
-        visit.redirect(AFTER_LOGIN, Flash::Notice(REQUIRED.to_owned())).map(Some)
+        Ok(Some(Response::redirect_303(AFTER_LOGIN)))
     }
 }
 
@@ -125,7 +125,7 @@ pub fn section(visit: &mut Visit, session: &Session, problems: &[Problem]) -> Ma
             @else if let Some(key) = visit.kept::<Key>() { (set_up(visit, session, &key, problems)) }
             @else {
                 p { (if is_missing(visit) { REQUIRED } else { OFF }) }
-                (button("/second-factor/new", "Set up"))
+                (button("/second-factor/new", "Set up the second factor"))
             }
         }
     }
@@ -148,9 +148,9 @@ fn set_up(visit: &Visit, session: &Session, key: &Key, problems: &[Problem]) -> 
         p { "Or type this key into the app: " code { (groups.join(" ")) } }
         form method="post" action="/second-factor/confirm" {
             @for field in &field { (field) }
-            button type="submit" { "Turn on" }
+            button type="submit" { "Turn it on" }
         }
-        (button("/second-factor/off", "Cancel"))
+        (button("/second-factor/off", "Cancel the set-up"))
     }
 }
 
@@ -160,11 +160,12 @@ fn on(left: i32, new_codes: Option<&RecoveryCodes>) -> Markup {
             p.flash.notice role="status" { (ON) }
             p { (KEEP_CODES) }
             pre { (codes.expose()) }
+            p.actions { a.button.second href="/secret" { "I have kept them" } }
         } @else {
             p { "On: a login also needs a code from your app. Recovery codes left: " (left) "." }
             @if left <= FEW { p.flash.alert { (FEW_CODES) } }
+            (button("/second-factor/off", "Turn off the second factor"))
         }
-        (button("/second-factor/off", "Turn off"))
     }
 }
 
