@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use doorward::Config;
 
+use super::second_factor::{set_up, with_second_factor};
 use crate::support::browser::Browser;
-use crate::support::command::{PUBLIC_URL, user};
+use crate::support::command::{PUBLIC_URL, run, user};
 use crate::support::log::of_any_thread;
 use crate::support::log::record;
 use crate::support::programs::free_port;
@@ -127,6 +128,30 @@ fn asvs_6_3_7_the_owner_is_told_of_a_changed_password_and_a_changed_email() {
     let mut eva = Browser::new(&app);
     let opened = eva.get(&link_in(&mails[4]));
     assert_eq!(eva.follow(opened).attributes("#email", "value"), ["eva@example.org"]);
+}
+
+#[test]
+fn asvs_6_3_7_the_owner_is_told_of_a_second_factor_that_is_turned_on_or_off_by_whomever() {
+    let smtp = Smtp::start("plain", &[]);
+    let site = Site::with(by(smtp.port));
+    let app = handler(&site.app);
+    let (mut ada, _) = with_second_factor(&app, ADA);
+    ada.post("/second-factor/off", &[]);
+    smtp.wait_for(2);
+    set_up(&mut ada);
+    smtp.wait_for(3);
+    let smtp_url = format!("smtp://127.0.0.1:{}", smtp.port);
+    let settings = [
+        ("DATABASE_URL", &*site.url),
+        ("DOORWARD_PUBLIC_URL", PUBLIC_URL),
+        ("DOORWARD_SMTP", &smtp_url),
+        ("DOORWARD_MAIL_FROM", "doorward@members.example.org"),
+    ];
+    run(&settings, &["user", "second-factor", ADA, "off"], "");
+    for mail in smtp.wait_for(4) {
+        assert!(mail.contains("To: ada@example.org\n"), "{mail}");
+        assert!(mail.contains("The second factor of your account was changed."), "{mail}");
+    }
 }
 
 #[test]
