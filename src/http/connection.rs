@@ -178,13 +178,13 @@ impl Connection {
         let response = match request {
             Ok((head, body)) => {
                 framing = head.framing;
-                entry.name(format!("{} {}", head.method, head.path()).as_bytes());
+                entry.name(|| format!("{} {}", head.method, head.path()));
                 let request = build_request(head, body, self.peer, &service.trusted_proxies);
                 entry.sender = request.remote_addr().ip();
                 (service.handle)(&request)
             }
             Err(status) => {
-                entry.name(self.incoming.method_and_path());
+                entry.name(|| self.incoming.method_and_path());
                 self.incoming = Incoming::default();
                 service.refusal(status)
             }

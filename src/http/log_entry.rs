@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use log::Level;
+
 use crate::events::quoted;
 
 /// A request, logged when this is dropped: when its answer is sent or given up.
@@ -18,16 +20,18 @@ impl LogEntry {
         LogEntry { request: String::new(), status: 500, started, sender }
     }
 
-    /// Notes method and path. They are quoted, because they can contain anything. The query is left out,
-    /// because it may contain secrets.
-    pub fn name(&mut self, method_and_path: &[u8]) {
-        self.request = quoted(&String::from_utf8_lossy(method_and_path));
+    /// Notes method and path, if they are going to be logged. They are quoted, because they can contain
+    /// anything. The query is left out, because it may contain secrets.
+    pub fn name(&mut self, method_and_path: impl FnOnce() -> String) {
+        if log::log_enabled!(Level::Info) {
+            self.request = quoted(&method_and_path());
+        }
     }
 }
 
 impl Drop for LogEntry {
     fn drop(&mut self) {
-        let (ms, ip) = (self.started.elapsed().as_millis(), self.sender);
-        log::info!("{} {} {ms} ms {ip}", self.request, self.status);
+        let LogEntry { request, status, started, sender } = self;
+        log::info!("{request} {status} {} ms {sender}", started.elapsed().as_millis());
     }
 }

@@ -92,14 +92,14 @@ impl Incoming {
     }
 
     /// The method and the path, without query, of the first request, which may be malformed.
-    pub fn method_and_path(&self) -> &[u8] {
+    pub fn method_and_path(&self) -> String {
         let line = self.bytes.trim_ascii_start();
         let mut blanks = 0;
         let end = line.iter().position(|byte| {
             blanks += usize::from(*byte == b' ');
             blanks > 1 || b"?\r\n".contains(byte)
         });
-        &line[..end.unwrap_or(line.len())]
+        String::from_utf8_lossy(&line[..end.unwrap_or(line.len())]).into_owned()
     }
 }
 
@@ -279,7 +279,7 @@ mod tests {
         ] {
             let mut incoming = Incoming::default();
             incoming.push(bytes.as_bytes());
-            assert_eq!(incoming.method_and_path(), name.as_bytes());
+            assert_eq!(incoming.method_and_path(), name);
         }
     }
 }
