@@ -25,7 +25,7 @@ pub const GRACE: Duration = Duration::from_millis(250);
 pub struct Connection {
     pub stream: TcpStream,
     peer: SocketAddr,
-    incoming: Incoming,
+    pub incoming: Incoming,
     phase: Phase,
     /// Since when the server waits for this client. Bytes of a request do not renew it; otherwise a
     /// client that sends one byte now and then would outlast all others.

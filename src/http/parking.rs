@@ -24,6 +24,13 @@ const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventF
 /// What a connection waits for with the rest of an answer. Bytes that arrive meanwhile make no event.
 const WRITING: EventFlags = EventFlags::OUT.union(EventFlags::ET);
 
+/// A parked connection that holds more bytes of an incomplete request than this is heavy. No request that a
+/// page of ours leads to does so for long.
+const FEW_BYTES: usize = 4096;
+/// The most bytes that all heavy connections hold together. Otherwise thousands of bodies that never end would
+/// fill a small machine.
+const MAX_HEAVY_BYTES: usize = 16 * 1024 * 1024;
+
 /// Identifies a connection. It is never used again, so an event that comes late finds nothing.
 pub type Id = u64;
 
@@ -40,6 +47,9 @@ pub struct Table {
     last_id: Id,
     /// The parked connections, by the time since when they wait.
     waiting: BTreeSet<(Instant, Id)>,
+    /// Those of them that are heavy, and how many bytes these hold.
+    heavy: BTreeSet<(Instant, Id)>,
+    heavy_bytes: usize,
     /// How many connections each network has.
     networks: HashMap<IpAddr, usize>,
 }
@@ -81,11 +91,12 @@ impl Parking {
     /// Takes a parked connection, which is then the caller's alone until it is put back. `None` if it is
     /// gone, or if somebody else has it, who then learns that there was another event.
     pub fn take(&self, id: Id) -> Option<Connection> {
-        let mut table = self.lock();
+        let mut guard = self.lock();
+        let table = &mut *guard;
         let state = &mut table.places.get_mut(&id)?.state;
         match mem::replace(state, State::Taken { again: false }) {
             State::Parked(connection) => {
-                table.waiting.remove(&(connection.since, id));
+                table.stop_waiting(id, &connection);
                 Some(connection)
             }
             State::Taken { .. } => {
@@ -116,8 +127,8 @@ impl Parking {
                 self.emptied.notify_all();
             }
         } else {
-            table.waiting.insert((connection.since, id));
-            place.state = State::Parked(connection);
+            table.park(id, connection);
+            table.limit_heavy();
         }
     }
 }
@@ -136,8 +147,38 @@ impl Table {
         if let Some(network) = network {
             *self.networks.entry(network).or_default() += 1;
         }
-        self.waiting.insert((connection.since, id));
-        self.places.insert(id, Place { network, state: State::Parked(connection) });
+        self.places.insert(id, Place { network, state: State::Taken { again: false } });
+        self.park(id, connection);
+    }
+
+    fn park(&mut self, id: Id, connection: Connection) {
+        let Some(place) = self.places.get_mut(&id) else { return };
+        let (key, bytes) = ((connection.since, id), connection.incoming.len());
+        self.waiting.insert(key);
+        if bytes > FEW_BYTES {
+            self.heavy.insert(key);
+            self.heavy_bytes += bytes;
+        }
+        place.state = State::Parked(connection);
+    }
+
+    fn stop_waiting(&mut self, id: Id, connection: &Connection) {
+        let key = (connection.since, id);
+        self.waiting.remove(&key);
+        if self.heavy.remove(&key) {
+            self.heavy_bytes -= connection.incoming.len();
+        }
+    }
+
+    /// Ends heavy connections while they hold too much together: those whose clients have made the server wait
+    /// longest, but not the last.
+    fn limit_heavy(&mut self) {
+        while self.heavy_bytes > MAX_HEAVY_BYTES
+            && self.heavy.len() > 1
+            && let Some((_, id)) = self.heavy.first().copied()
+        {
+            self.remove(id);
+        }
     }
 
     /// Stops counting a connection. If it was parked, it is closed.
@@ -152,7 +193,7 @@ impl Table {
             }
         }
         if let State::Parked(connection) = place.state {
-            self.waiting.remove(&(connection.since, id));
+            self.stop_waiting(id, &connection);
         }
     }
 

@@ -57,6 +57,10 @@ impl Incoming {
         self.bytes.extend_from_slice(bytes);
     }
 
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

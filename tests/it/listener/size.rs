@@ -1,13 +1,14 @@
 //! How large a request may be.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
 use std::thread;
 
 use super::get;
-use crate::support::client::SHORT;
+use crate::support::client::{Client, SHORT};
 use crate::support::echo::start;
 use crate::support::server::HELLO;
+use crate::support::until;
 
 #[test]
 fn one_hundred_headers_and_a_body_of_64_kib_are_not_too_many() {
@@ -81,4 +82,31 @@ fn a_refusal_is_a_page_of_the_site_with_a_way_home() {
         assert!(page.contains(words) && page.contains("href=\"/\""), "{page}");
         assert!(page.contains("<link rel=\"stylesheet\" href=\"/assets/style-"), "{page}");
     }
+}
+
+#[test]
+fn of_large_bodies_that_never_end_the_oldest_go_when_they_fill_16_mib() {
+    let server = start();
+    let begin = |bytes: usize| {
+        let mut client = server.connect();
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n");
+        client.send("b".repeat(bytes));
+        client
+    };
+    let mut small = begin(1_000);
+    let mut large: Vec<_> = (0..300).map(|_| begin(65_535)).collect();
+    let is_over = |client: &Client| {
+        client.stream().set_nonblocking(true).unwrap();
+        let peeked = client.stream().peek(&mut [0]);
+        client.stream().set_nonblocking(false).unwrap();
+        peeked.map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |bytes| bytes == 0)
+    };
+    // 300 are more than 16 MiB by 45.
+    until(|| large.iter().take(100).filter(|client| is_over(client)).count() >= 40);
+    assert!(large.iter().skip(150).all(|client| !is_over(client)));
+    for (client, left) in [(&mut small, 64_536), (large.last_mut().unwrap(), 1)] {
+        client.send("b".repeat(left));
+        assert_eq!(client.answer().status, 200);
+    }
+    server.assert_still_answers();
 }
