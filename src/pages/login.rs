@@ -64,14 +64,14 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
         let email = visit.kept().map_or(String::new(), |TypedEmail(email)| email);
         let shown = Shown { email: &email, next: next.as_ref(), ..Shown::default() };
         let notice = stranger_notice(visit, next.is_some());
-        return Ok(page(visit, notice, &shown));
+        return Ok(page(visit, notice.as_ref(), &shown));
     };
     if !is_again {
         return Ok(redirect(next.as_ref()));
     }
     let (email, remember) = (&session.user.email, session.remembered);
     let shown = Shown { email, next: next.as_ref(), remember, problem: None };
-    Ok(page(visit, Some(Flash::Notice(ONCE_MORE.to_owned())), &shown))
+    Ok(page(visit, Some(&Flash::Notice(ONCE_MORE.to_owned())), &shown))
 }
 
 /// `POST /login`.
@@ -161,14 +161,14 @@ fn stranger_notice(visit: &Visit, is_led_here: bool) -> Option<Flash> {
     is_led_here.then(|| Flash::Notice(LOGIN_REQUIRED.to_owned()))
 }
 
-fn page(visit: &mut Visit, notice: Option<Flash>, shown: &Shown) -> Response {
+fn page(visit: &mut Visit, notice: Option<&Flash>, shown: &Shown) -> Response {
     let email = Field::new("email", "Email", "username").value(shown.email);
     // No field is marked as wrong, because the page must not tell which one was.
     let password = Field::new("password", "Password", "current-password")
         .focus(shown.problem.is_some() || !shown.email.is_empty());
     let remembered = time::exactly(visit.app.config.session_remembered);
     let content = html! {
-        @if let Some(notice) = &notice { (layout::message(notice)) }
+        @if let Some(notice) = notice { (layout::message(notice)) }
         @if let Some(text) = shown.problem { (alert("password", text)) }
         h1 { "Log in" }
         form method="post" action="/login" {

@@ -154,3 +154,62 @@ fn no_file_leads_back_to_itself_by_what_it_uses() {
     }
     assert!(uses.is_empty(), "these files lead back to themselves: {uses:#?}");
 }
+
+/// The number of a requirement: chapter, section, and place in it.
+type Requirement = [u32; 3];
+
+/// All from the first to the last, which are of one section.
+fn range(first: Requirement, last: Requirement) -> impl Iterator<Item = Requirement> {
+    (first[2]..=last[2]).map(move |place| [first[0], first[1], place])
+}
+
+/// The requirements that a name such as `asvs_6_5_1_and_6_5_3_to_6_5_5_codes` carries.
+fn carried(name: &str) -> Vec<Requirement> {
+    let (mut found, mut digits, mut is_range) = (Vec::<Requirement>::new(), Vec::new(), false);
+    for word in name.split('_') {
+        match word.parse() {
+            Ok(digit) => digits.push(digit),
+            Err(_) if ["and", "to"].contains(&word) => is_range = word == "to",
+            Err(_) => break,
+        }
+        if let Ok(number) = Requirement::try_from(&digits[..]) {
+            let first = found.last().filter(|_| is_range).copied().unwrap_or(number);
+            found.extend(range(first, number));
+            (digits, is_range) = (Vec::new(), false);
+        }
+    }
+    found
+}
+
+#[test]
+fn security_md_lists_the_requirements_that_tests_carry_in_their_names() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut folders, mut tested) = (vec![root.join("src"), root.join("tests")], BTreeSet::new());
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(path).unwrap();
+                tested.extend(text.split("fn asvs_").skip(1).flat_map(carried));
+            }
+        }
+    }
+    let guide = include_str!("../../SECURITY.md").split("`grep -rn asvs_ tests`):").nth(1).unwrap();
+    let list = guide.split("\n\n").next().unwrap().trim().trim_end_matches('.');
+    let number = |text: &str| -> Requirement {
+        let places: Vec<u32> = text.trim().split('.').map(|n| n.parse().expect(text)).collect();
+        places.try_into().expect(text)
+    };
+    let listed = list.split(',').flat_map(|item| {
+        let (first, last) = item.split_once('–').unwrap_or((item, item));
+        range(number(first), number(last))
+    });
+    let listed: BTreeSet<_> = listed.collect();
+    let missing: Vec<_> = tested.difference(&listed).collect();
+    let untested: Vec<_> = listed.difference(&tested).collect();
+    assert!(
+        missing.is_empty() && untested.is_empty(),
+        "missing: {missing:?}, untested: {untested:?}"
+    );
+}

@@ -48,7 +48,7 @@ fn asvs_7_2_1_and_7_2_4_an_id_that_the_server_did_not_issue_is_never_adopted() {
 }
 
 #[test]
-fn asvs_7_2_3_ids_have_256_bits_and_no_two_are_alike() {
+fn asvs_7_2_2_and_7_2_3_ids_have_256_bits_and_no_two_are_alike() {
     let site = Site::new();
     let app = handler(&site.app);
     let ids = [(); 5].map(|()| {
