@@ -30,10 +30,14 @@ impl Sessions {
         })
     }
 
-    /// Disables a user, who then cannot log in, and ends all sessions. Returns how many; `None` if the user
-    /// is gone or disabled already.
+    /// Disables a user, who then cannot log in, and ends all sessions, and the links for a new password.
+    /// Returns how many sessions; `None` if the user is gone or disabled already.
     pub fn disable(&self, uid: i64) -> Result<Option<usize>, Error> {
         const SQL: &str = "
+            WITH ended AS (
+                DELETE FROM links
+                WHERE uid = $1
+            )
             UPDATE users
             SET disabled_at = now()
             WHERE uid = $1 AND disabled_at IS NULL";

@@ -123,6 +123,7 @@ fn a_disabled_user_has_no_session_and_gets_the_answer_of_a_wrong_password() {
     let app = handler(&site.app);
     let mut ada = Browser::new(&app);
     register(&mut ada, "Ada", ADA);
+    let before = link(&site.url, "reset", ADA);
     let done = user(&site.url, "disable", &["ADA@example.org"], "");
     assert_eq!(done.err, "doorward: disabled ada@example.org, sessions ended: 1\n");
     sleep(Duration::from_millis(1_050));
@@ -146,6 +147,7 @@ fn a_disabled_user_has_no_session_and_gets_the_answer_of_a_wrong_password() {
     assert_refused(&user(&site.url, "disable", &[ADA], ""), 1, "is disabled already");
 
     assert_eq!(user(&site.url, "enable", &[ADA], "").err, "doorward: enabled ada@example.org\n");
+    assert_eq!(visitor.get(&before).location(), "/login", "the link has ended");
     assert_eq!(log_in(&mut visitor, ADA, PASSWORD).status, 303);
     assert!(!user(&site.url, "list", &[], "").out.contains("disabled"));
     assert_refused(&user(&site.url, "enable", &[ADA], ""), 1, "is not disabled");
