@@ -104,6 +104,8 @@ impl Connection {
             Phase::InHead | Phase::InBody if is_late => self.answer(service, Err(408), false),
             Phase::Idle | Phase::InHead | Phase::InBody => self.read(service, buffer, has_hung_up),
             Phase::Sending(_) => self.send(service, false),
+            // A client that never stops sending is seldom parked when deadlines are looked at.
+            Phase::Closing if is_late => Ok(Turn::End),
             Phase::Closing => self.discard(buffer),
         };
         let turn = turn.inspect_err(|error| log::debug!("{}: {error}", self.peer));
@@ -242,5 +244,35 @@ impl Connection {
         self.answer(service, Err(503), false)?;
         // To close with unread bytes would reset the connection, and the client could lose the response.
         (&self.stream).read(&mut [0; 4096]).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::TcpListener;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_never_stops_sending_after_its_last_answer_is_closed_in_time() {
+        let service = Service {
+            refusals: BTreeMap::default(),
+            limits: crate::Config::new("").limits,
+            trusted_proxies: Vec::new(),
+            handle: Box::new(|_| rouille::Response::text("")),
+            is_closing: AtomicBool::new(false),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        let mut connection = Connection::new(stream, peer, &service);
+        client.write_all(b"no request\r\n\r\n").unwrap();
+        for (lasts, expected) in [(LINGER, Turn::Again), (Duration::ZERO, Turn::End)] {
+            connection.enter(Phase::Closing, lasts);
+            let turn = connection.attend(&service, &mut [0; 4], false);
+            assert!(turn == expected, "after {lasts:?}");
+        }
     }
 }
