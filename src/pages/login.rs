@@ -107,7 +107,11 @@ pub fn log_in(visit: &mut Visit, login: Login) -> Result<Response, Error> {
 pub fn finish(visit: &mut Visit, login: Login, proof: Option<Proof>) -> Result<Response, Error> {
     let Login { user, hash, remember, next } = login;
     let email = user.email.clone();
-    let is_again = visit.member.as_ref().is_some_and(|session| session.user.uid == user.uid);
+    // A recent login was not asked for again: this form was open in another tab.
+    let is_again = visit
+        .member
+        .as_ref()
+        .is_some_and(|session| session.user.uid == user.uid && !session.is_recent());
     visit.log_in(user, &hash, remember, proof)?;
     if is_again {
         visit.flash(Flash::Notice(NOW_AGAIN.to_owned()))?;

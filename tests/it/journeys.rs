@@ -255,10 +255,23 @@ fn asvs_7_5_1_and_7_5_2_an_old_login_ends_no_session_until_the_password_was_type
     assert_eq!(form.attributes("[autofocus]", "name"), ["password"]);
     let done = ada.submit(form.form("/login"), &[("Password", PASSWORD)]);
     assert_eq!(done.location(), "/secret");
+    assert!(ada.follow(done).text().contains("Now press the button once more."));
     let ended = ada.post("/sessions/end", &others);
     assert_eq!(ended.location(), "/secret");
     assert!(!is_in(&mut elsewhere) && is_in(&mut ada));
     assert!(Browser::new(&app).get("/login?again").text().contains("No account yet?"));
+}
+
+#[test]
+fn whoever_logs_in_twice_is_not_asked_to_press_a_button_that_nobody_has_pressed() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    let second_tab = ada.get("/login").form("/login");
+    register(&mut ada, "Ada", "ada@example.org");
+    let typed = [("Email", "ada@example.org"), ("Password", PASSWORD)];
+    let done = ada.submit(second_tab, &typed);
+    assert!(ada.follow(done).texts("[role=status]").is_empty());
 }
 
 #[test]
