@@ -93,7 +93,7 @@ pub fn find(database: &Database, hash: LinkHash) -> Result<Option<Link>, Error> 
     }))
 }
 
-/// Uses an invitation up, and stores the new user, or does neither. `None` if the invitation is not valid, or
+/// Uses an invitation up, with all others to that email, and stores the new user, or does neither. `None` if the invitation is not valid, or
 /// the email has an account already.
 pub fn register(
     database: &Database,
@@ -104,14 +104,18 @@ pub fn register(
     const SQL: &str = "
         WITH used AS (
             DELETE FROM links
-            WHERE hash = $6
-              AND email = $4
-              AND expires_at > now()
+            WHERE email = $4
+              AND EXISTS (
+                  SELECT
+                  FROM links
+                  WHERE hash = $6 AND email = $4 AND expires_at > now()
+              )
             RETURNING hash
         )
         INSERT INTO users (first_name, last_name, email, email_folded, pwdhash)
         SELECT $1, $2, $3, $4, $5
         FROM used
+        WHERE hash = $6
         RETURNING uid, first_name, last_name, email";
     let [first_name, last_name, email] = new.known().map(str::to_owned);
     let (folded, hash) = (email::fold(new.email), hash.as_str().to_owned());

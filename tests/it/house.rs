@@ -202,8 +202,8 @@ fn security_md_lists_the_requirements_that_tests_carry_in_their_names() {
         places.try_into().expect(text)
     };
     let listed = list.split(',').flat_map(|item| {
-        let (first, last) = item.split_once('–').unwrap_or((item, item));
-        range(number(first), number(last))
+        let (from, to) = item.split_once('–').unwrap_or((item, item));
+        range(number(from), number(to))
     });
     let listed: BTreeSet<_> = listed.collect();
     let missing: Vec<_> = tested.difference(&listed).collect();

@@ -66,6 +66,7 @@ fn assert_all_ended(app: Handler, links: &[String]) {
 fn asvs_6_4_1_an_invitation_makes_one_account_even_where_registration_is_closed() {
     let site = Site::with(|config| config.registration = doorward::config::Registration::Closed);
     let app = handler(&site.app);
+    let other = link(&site.url, "invite", "eva@example.org");
     let link = link(&site.url, "invite", "Eva@Example.org");
     let mut eva = Browser::new(&app);
     let page = open(&mut eva, &link);
@@ -83,6 +84,7 @@ fn asvs_6_4_1_an_invitation_makes_one_account_even_where_registration_is_closed(
     assert_eq!(site.count("SELECT count(*) FROM links"), 0);
     assert_ended(&app, &link);
     assert_eq!(Browser::new(&app).get("/register").status, 403);
+    assert_ended(&app, &other);
 }
 
 #[test]
