@@ -27,9 +27,12 @@ use super::service::Service;
 /// How many workers wait for events beside one for each core. With more, each event wakes another one,
 /// although a busy one would have come to it sooner.
 const SPARE: usize = 1;
-/// A worker that is at the same event when this has passed, is replaced. It is less than a slow query
+/// A worker that is at the same event when this has passed is replaced. It is less than a slow query
 /// takes.
 const HELD_UP: Duration = Duration::from_millis(1);
+/// The same while the reserve is empty, so that thousands of requests for a database that pauses do not
+/// start thousands of threads.
+const HELD_UP_BY_MANY: Duration = Duration::from_millis(2);
 /// How many workers that were replaced are kept to replace others.
 const RESERVE: usize = 8;
 /// Address space for one thread's stack. Only the part in use takes memory.
@@ -119,7 +122,8 @@ impl Workers {
             if seats.iter().all(|(seat, _)| seat.steps.load(SeqCst) % 2 == 0) {
                 thread::park();
             }
-            thread::sleep(HELD_UP);
+            let has_reserve = self.in_reserve.load(SeqCst) > 0;
+            thread::sleep(if has_reserve { HELD_UP } else { HELD_UP_BY_MANY });
             seats.retain_mut(|(seat, steps_before)| {
                 let steps = seat.steps.load(SeqCst);
                 let is_held_up = steps % 2 == 1 && steps == *steps_before;
