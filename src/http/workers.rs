@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -27,14 +27,13 @@ use super::service::Service;
 /// How many workers wait for events beside one for each core. With more, each event wakes another one,
 /// although a busy one would have come to it sooner.
 const SPARE: usize = 1;
+/// The same while workers are held up. Queries alone never hold up so many.
+const MOST_SPARE: usize = 10;
 /// A worker that is at the same event when this has passed is replaced. It is less than a slow query
 /// takes.
 const HELD_UP: Duration = Duration::from_millis(1);
-/// The same while the reserve is empty, so that thousands of requests for a database that pauses do not
-/// start thousands of threads.
-const HELD_UP_BY_MANY: Duration = Duration::from_millis(2);
 /// How many workers that were replaced are kept to replace others.
-const RESERVE: usize = 8;
+const RESERVE: usize = 10;
 /// Address space for one thread's stack. Only the part in use takes memory.
 const STACK_BYTES: usize = 512 * 1024;
 /// The size of one read: nearly always more than a whole request.
@@ -105,25 +104,21 @@ impl Workers {
 
     /// Keeps as many workers as are wanted, those that are held up not counted.
     fn supervise(self: Arc<Self>, reserve: &SyncSender<Arc<Seat>>) {
-        let wanted = SPARE + thread::available_parallelism().map_or(1, usize::from);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let mut wanted = cores + SPARE;
         let mut seats: Vec<(Arc<Seat>, usize)> = Vec::new();
         while !self.is_over.load(SeqCst) {
-            while seats.len() < wanted {
-                match self.seat_worker(reserve) {
-                    Ok(seat) => seats.push((seat, 0)),
-                    Err(error) => {
-                        log::warn!("cannot start a thread: {error}");
-                        thread::sleep(PAUSE);
-                        break;
-                    }
-                }
+            if let Err(error) = self.fill(&mut seats, wanted, reserve) {
+                log::warn!("cannot start a thread: {error}");
+                thread::sleep(PAUSE);
             }
+            let is_busy = |(seat, _): &(Arc<Seat>, usize)| seat.steps.load(SeqCst) % 2 == 1;
             // While nobody works, nothing here runs.
-            if seats.iter().all(|(seat, _)| seat.steps.load(SeqCst) % 2 == 0) {
+            if seats.len() >= wanted && !seats.iter().any(is_busy) {
                 thread::park();
             }
-            let has_reserve = self.in_reserve.load(SeqCst) > 0;
-            thread::sleep(if has_reserve { HELD_UP } else { HELD_UP_BY_MANY });
+            thread::sleep(HELD_UP);
+            let before = seats.len();
             seats.retain_mut(|(seat, steps_before)| {
                 let steps = seat.steps.load(SeqCst);
                 let is_held_up = steps % 2 == 1 && steps == *steps_before;
@@ -131,20 +126,36 @@ impl Workers {
                 seat.is_replaced.store(is_held_up, SeqCst);
                 !is_held_up
             });
+            let held_up = before - seats.len();
+            wanted = if held_up == 0 { wanted - 1 } else { wanted + held_up };
+            wanted = wanted.clamp(cores + SPARE, cores + MOST_SPARE);
+            for (surplus, _) in seats.drain(wanted.min(seats.len())..) {
+                surplus.is_replaced.store(true, SeqCst);
+            }
         }
     }
 
-    /// Gives a new seat to a worker from the reserve, or to a new one.
-    fn seat_worker(self: &Arc<Self>, reserve: &SyncSender<Arc<Seat>>) -> io::Result<Arc<Seat>> {
-        let seat = Arc::<Seat>::default();
-        // The channel has no room, so this fails unless somebody waits at its other end.
-        if reserve.try_send(Arc::clone(&seat)).is_err() {
-            let (workers, own) = (Arc::clone(self), Arc::clone(&seat));
-            let supervisor = thread::current();
-            let builder = thread::Builder::new().name("worker".to_owned()).stack_size(STACK_BYTES);
-            builder.spawn(move || workers.work(own, &supervisor))?;
+    /// Gives seats to workers of the reserve, and one at most to a new worker: a thousand a second are
+    /// enough, also if thousands of requests wait for a database that pauses.
+    fn fill(
+        self: &Arc<Self>,
+        seats: &mut Vec<(Arc<Seat>, usize)>,
+        wanted: usize,
+        reserve: &SyncSender<Arc<Seat>>,
+    ) -> io::Result<()> {
+        while seats.len() < wanted {
+            let seat = Arc::<Seat>::default();
+            seats.push((Arc::clone(&seat), 0));
+            // The channel has no room, so this fails unless somebody waits at its other end.
+            if let Err(TrySendError::Full(seat)) = reserve.try_send(seat) {
+                let (workers, supervisor) = (Arc::clone(self), thread::current());
+                let builder = thread::Builder::new().name("worker".to_owned());
+                let work = move || workers.work(seat, &supervisor);
+                let started = builder.stack_size(STACK_BYTES).spawn(work);
+                return started.map(drop).inspect_err(|_| drop(seats.pop()));
+            }
         }
-        Ok(seat)
+        Ok(())
     }
 
     /// Works in one seat after the other, until the reserve is full or all is over.
