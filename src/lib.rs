@@ -1,20 +1,20 @@
-//! **doorward** is a login and registration server: four pages, one synchronous program, users in
+//! **doorward** is a login and registration server: a few pages, one synchronous program, users in
 //! PostgreSQL.
 //!
 //! # The way of a request
 //!
-//! The files depend on each other in one direction only, without cycles; a folder's `mod.rs` and the files
-//! beside it count as one.
+//! No file depends on itself by way of others. A folder's `mod.rs` and the files beside it may use each
+//! other.
 //!
 //! 1. [`http::listener`] reads the request from a socket, within its limits.
-//! 2. `router.rs`, with [`App::handle`], refuses requests that another site caused, finds the route, looks
-//!    the visitor up, and redirects strangers from members' pages to the login.
+//! 2. `router.rs`, with [`App::handle`], refuses forms that another site sent, finds the route, looks the
+//!    visitor up, and redirects strangers from members' pages to the login.
 //! 3. A handler in `pages/` gets the visit: the request, its visitor, and what all handlers share. It reads
 //!    the form, makes one decision, and responds with HTML, a file, or a redirect with a message for the
 //!    next page.
 //! 4. The handler calls [`accounts`] and [`sessions`], which know nothing of HTTP. They use [`database`].
-//! 5. `router.rs` adds cookie and headers to the response. Only there, an [`Error`] from any function
-//!    becomes an error page or a redirect to the login.
+//! 5. `router.rs` adds cookie and headers to the response. There, an [`Error`] from any function becomes an
+//!    error page or a redirect to the login; after too many tries, a handler shows its own form again.
 //! 6. The listener writes the response.
 //!
 //! # Many connections, few threads
@@ -32,13 +32,13 @@
 //! Events are *edges*: one for each arrival, not one as long as there is something to read. So nothing
 //! has to be switched off while a worker has the connection, and on again afterwards, and an answer takes
 //! three system calls: wait, read, write. The price is that an arrival which nobody sees is never told
-//! again. So a worker parks a connection only when it has read everything; otherwise it asks the kernel
-//! for another event. And an event for a connection that is taken is noted in the table, and asked for
-//! again when that connection is parked.
+//! again. So a worker that parks a connection and has not read everything asks the kernel for another
+//! event. And an event for a connection that is taken is noted in the table, and asked for again when that
+//! connection is parked.
 //!
 //! A handler that waits for a hash or a query holds its worker. A supervisor looks at the busy workers
-//! every few milliseconds, starts another one for each that is still at the same event, and the one that
-//! was replaced ends after its request. A client that reads slowly holds nobody: the rest of its answer
+//! every millisecond, and replaces each that is still at the same event. A worker that was replaced goes
+//! to a reserve after its request, from which it replaces others, or ends if the reserve is full. A client that reads slowly holds nobody: the rest of its answer
 //! is parked with its connection.
 //!
 //! # What always holds
@@ -49,12 +49,13 @@
 //!   `Set-Cookie` outside `visit.rs`.
 //! - `accounts/` and `sessions/` never see a request or a response; `http/` never sees a user.
 //! - A handler for members takes a [`Session`](sessions::Session), which only `sessions/` can make. The
-//!   route table passes it, so a members' page cannot forget to require a login.
+//!   route table passes it, so a members' page cannot forget to require a login. One path is for strangers
+//!   and members: `POST /password` passes on the session that the visit has.
 //! - A function that ends sessions in the table also ends them in memory.
 //! - An expected outcome, such as a wrong password, is a value. Everything else that prevents the usual
 //!   response is an [`Error`]. A database that does not answer never counts as "no such user or session".
-//! - Slow work (hashing and judging passwords, and database queries) runs in a `line`, with deadlines.
-//!   Networks take turns in the line of passwords.
+//! - Slow work (hashing and judging passwords, and database queries) runs in a `line`. A query has a
+//!   deadline, and so has the beginning of work on a password. Networks take turns in the line of passwords.
 //! - Secrets (session ids, passwords, hashes) have types of their own that cannot be printed, from the
 //!   moment when a handler or a query takes them from a form or a row.
 //! - The listener builds requests with the same function as the tests,

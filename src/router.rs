@@ -1,6 +1,7 @@
 //! The route table, the checks before a handler runs, and the pages for errors.
 //!
-//! Only this file turns errors and panics into responses.
+//! Only this file turns errors and panics into responses. A handler may show its own form again after too
+//! many tries.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

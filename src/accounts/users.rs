@@ -96,8 +96,8 @@ impl User {
         [&*self.first_name, " ", &*self.last_name].concat()
     }
 
-    /// The user in a row with the columns uid, `first_name`, `last_name` and email. Queries in this file
-    /// and in `sessions/table.rs` select them.
+    /// The user in a row with the columns uid, `first_name`, `last_name` and email. Every query
+    /// whose row ends here selects them.
     pub(crate) fn from_row(row: &Row) -> User {
         User {
             uid: row.get("uid"),

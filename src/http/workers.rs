@@ -2,7 +2,7 @@
 //! on, and waits for the next event.
 //!
 //! A handler may block its worker for as long as it likes: on a password's hash or a slow query. A worker
-//! that stays at one event is replaced, and ends after it. So there are always workers for the other
+//! that stays at one event is replaced, and goes to a reserve or ends after it. So there are always workers for the other
 //! connections, and a handler needs to know nothing of all this.
 
 use std::io::{self, Read, Write};

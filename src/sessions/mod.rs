@@ -6,7 +6,7 @@
 //! session costs one query a second, and a restart logs nobody out.
 //!
 //! A session begins with a login, a registration or a password change. It ends with a logout, the
-//! button "End", the next login in the same browser, a password change, when its user is disabled or
+//! button "Log out" in the list, the next login in the same browser, a password change, when its user is disabled or
 //! deleted, or when it expires.
 
 mod carried;
