@@ -17,7 +17,7 @@ use crate::database::Database;
 use crate::error::Error;
 
 /// The most sessions that a user's list shows.
-const MAX_LISTED: i64 = 500;
+const MAX_LISTED: i64 = 100;
 
 /// The most rows that one statement of a sweep deletes.
 const BATCH: i64 = 500;

@@ -32,14 +32,14 @@ fn share_row(what: &str, done: f64, possible: f64) -> Row {
 }
 
 /// Clients that log in as fast as they can, and a page asked for beside them.
-pub fn measure(doorward: &Doorward, ada: &Visitor, rows: &mut Vec<Row>) -> String {
+pub fn measure(doorward: &Doorward, visitor: &Visitor, rows: &mut Vec<Row>) -> String {
     let mut table = "| Clients logging in | logins/s | of what bcrypt allows | `GET /secret` beside, 99% under |\n\
          |---|---|---|---|\n".to_owned();
     for clients in [1, 8, 32, 128, 300] {
         let possible = possible(clients);
         let time = Duration::from_secs(if clients == 32 { 20 } else { 5 });
         let (done, times) = thread::scope(|scope| {
-            let beside = scope.spawn(|| get_times(ada, "/secret", time));
+            let beside = scope.spawn(|| get_times(visitor, "/secret", time));
             (log_in_for(&doorward.address, clients, time), beside.join().unwrap())
         });
         let p99 = load::percentile(times, 0.99).as_secs_f64() * 1e3;
@@ -53,14 +53,14 @@ pub fn measure(doorward: &Doorward, ada: &Visitor, rows: &mut Vec<Row>) -> Strin
             rows.push(at_most("`GET /secret` beside 300, 99% within", p99, 60.0, "ms"));
         }
     }
-    beside_load(doorward, ada, rows);
+    beside_load(doorward, visitor, rows);
     beside_a_flood(doorward, rows);
     table
 }
 
 /// Logins while 64 connections load pages as fast as they can.
-fn beside_load(doorward: &Doorward, ada: &Visitor, rows: &mut Vec<Row>) {
-    let (possible, page) = (possible(32), doorward.page("/secret", &ada.cookie));
+fn beside_load(doorward: &Doorward, visitor: &Visitor, rows: &mut Vec<Row>) {
+    let (possible, page) = (possible(32), doorward.page("/secret", &visitor.cookie));
     let quiet = wrk(&page, 64, 2, &[]).per_second;
     let (done, load) = thread::scope(|scope| {
         let load = scope.spawn(|| wrk(&page, 64, 10, &[]));
