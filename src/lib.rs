@@ -114,6 +114,7 @@ mod files;
 mod fresh;
 mod line;
 mod network;
+mod random;
 
 pub mod http;
 

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rand::TryRng;
-use rand::rngs::SysRng;
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -16,6 +14,7 @@ use super::passwords::PasswordHash;
 use super::users::{self, NewUser, User};
 use crate::database::Database;
 use crate::error::Error;
+use crate::random;
 use crate::sessions::{Sessions, Which};
 
 /// How long an invitation is valid.
@@ -93,8 +92,8 @@ pub fn find(database: &Database, hash: LinkHash) -> Result<Option<Link>, Error> 
     }))
 }
 
-/// Uses an invitation up, with all others to that email, and stores the new user, or does neither. `None` if the invitation is not valid, or
-/// the email has an account already.
+/// Uses an invitation up, with all others to that email, and stores the new user, or does neither. `None` if
+/// the invitation is not valid, or the email has an account already.
 pub fn register(
     database: &Database,
     invitation: LinkHash,
@@ -190,7 +189,5 @@ fn make(
 /// 256 bits from the operating system's random number generator, as 43 letters, digits, hyphens and
 /// underscores.
 pub(in crate::accounts) fn random_number() -> Result<String, Error> {
-    let mut bytes = [0; 32];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|error| Error::System(error.to_string()))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
+    Ok(URL_SAFE_NO_PAD.encode(random::bytes::<32>()?))
 }

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
 use postgres::{Row, Transaction};
-use rand::TryRng;
-use rand::rngs::SysRng;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::throttle::Limit;
 use crate::database::Database;
 use crate::error::Error;
+use crate::random;
 
 /// How long an app shows a code, in seconds (RFC 6238, 5.2).
 const STEP_SECONDS: u64 = 30;
@@ -65,7 +64,7 @@ impl Key {
     /// # Errors
     /// [`Error::System`] if the system's random number generator fails.
     pub fn random() -> Result<Key, Error> {
-        random().map(Key)
+        random::bytes().map(Key)
     }
 
     /// The key as people type it into an app: 32 capital letters and digits.
@@ -100,7 +99,7 @@ impl RecoveryCodes {
     fn random() -> Result<(RecoveryCodes, Vec<Vec<u8>>), Error> {
         let (mut lines, mut hashes) = (Vec::new(), Vec::new());
         for _ in 0..RECOVERY_CODES {
-            let code = base32(&random::<15>()?);
+            let code = base32(&random::bytes::<15>()?);
             hashes.push(Sha256::digest(&code).to_vec());
             lines.push([&code[..6], &code[6..12], &code[12..18], &code[18..]].join("-"));
         }
@@ -236,13 +235,6 @@ fn base32(bytes: &[u8]) -> String {
         (0..8).rev().map(move |n| char::from(BASE32[(bits >> (5 * n) & 31) as usize]))
     };
     bytes.chunks(5).flat_map(letters).collect()
-}
-
-/// Bytes of the operating system's random number generator (OWASP ASVS 5.0, 6.5.3).
-fn random<const N: usize>() -> Result<[u8; N], Error> {
-    let mut bytes = [0; N];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|error| Error::System(error.to_string()))?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

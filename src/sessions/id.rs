@@ -1,12 +1,13 @@
 //! Session ids: the secret in the visitor's cookie, and its hash, which the server stores. Neither type
 //! can be printed.
 
+use std::fmt::Write;
+
 use postgres::Row;
-use rand::TryRng;
-use rand::rngs::SysRng;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
+use crate::random;
 
 /// The secret in a visitor's cookie: 256 random bits as 64 lower-case hex characters. Whoever knows it
 /// has the visitor's session, so the server stores only its [`hash`](Self::hash).
@@ -37,12 +38,11 @@ impl SessionId {
     /// # Errors
     /// [`Error::System`] if that generator fails.
     pub fn random() -> Result<SessionId, Error> {
-        let mut bits = [0; 4];
-        for quarter in &mut bits {
-            *quarter = SysRng.try_next_u64().map_err(|error| Error::System(error.to_string()))?;
+        let mut hex = String::with_capacity(64);
+        for byte in random::bytes::<32>()? {
+            let _ = write!(hex, "{byte:02x}");
         }
-        let [a, b, c, d] = bits;
-        Ok(SessionId(format!("{a:016x}{b:016x}{c:016x}{d:016x}")))
+        Ok(SessionId(hex))
     }
 
     /// Parses a cookie's value. `None` if it does not have the form of an id.
