@@ -9,12 +9,14 @@ use cookie::{Cookie, SameSite};
 use rouille::{Request, Response};
 
 use crate::accounts::passwords::PasswordHash;
-use crate::accounts::second_factor::Proof;
-use crate::accounts::users::User;
 use crate::app::App;
 use crate::error::Error;
+use crate::events;
 use crate::http::form::Form;
-use crate::sessions::{Flash, IdHash, Login, MESSAGE_LIFETIME, Session, SessionId, Which};
+use crate::http::next::ReturnPath;
+use crate::sessions::{
+    Carried, Flash, IdHash, Login, MESSAGE_LIFETIME, Proof, Session, SessionId, Which,
+};
 
 /// At most this many bytes of the `User-Agent` header are stored.
 const MAX_USER_AGENT_BYTES: usize = 200;
@@ -83,6 +85,16 @@ impl<'a> Visit<'a> {
         query.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
     }
 
+    /// The path in a `next` value. `None` if there is none, or it could lead to another site.
+    pub fn next(&self, value: Option<&str>) -> Option<ReturnPath> {
+        ReturnPath::parse(value?, self.app.config.public_url.as_ref())
+    }
+
+    /// Logs a security event that concerns the account with that email.
+    pub fn event(&self, name: &str, email: &str) {
+        events::event(name, self.ip, &[("email", email)]);
+    }
+
     /// Logs a user in with a new session id. `proof` is that of the second factor, if the user has one.
     ///
     /// # Errors
@@ -90,7 +102,7 @@ impl<'a> Visit<'a> {
     /// on, in the meantime.
     pub fn log_in(
         &mut self,
-        user: User,
+        uid: i64,
         hash: &PasswordHash,
         remember: bool,
         proof: Option<Proof>,
@@ -98,7 +110,7 @@ impl<'a> Visit<'a> {
         let user_agent = self.request.header("User-Agent").unwrap_or_default();
         let user_agent = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)];
         let login = Login { remember, user_agent, ip: self.ip, proof };
-        let begun = self.app.sessions.begin(user, hash, login, self.id_hash.as_ref())?;
+        let begun = self.app.sessions.begin(uid, hash, login, self.id_hash.as_ref())?;
         let id = begun.ok_or(Error::LoginRequired)?;
         self.issue(id, remember.then_some(self.app.config.session_remembered));
         self.identify()
@@ -137,12 +149,18 @@ impl<'a> Visit<'a> {
 
     /// Leaves a message for the visitor's next page.
     pub fn flash(&mut self, flash: Flash) -> Result<(), Error> {
-        let sessions = &self.app.sessions;
-        if !self.id_hash.is_some_and(|id| sessions.flash(&id, flash.clone())) {
-            let id = self.begin_stranger(MESSAGE_LIFETIME)?;
-            sessions.flash(&id, flash);
+        if self.carried(|carried| carried.flash(flash.clone())).is_none() {
+            self.begin_stranger(MESSAGE_LIFETIME)?;
+            self.carried(|carried| carried.flash(flash));
         }
         Ok(())
+    }
+
+    /// Takes the messages that wait for this visitor. A HEAD request takes none, because its response
+    /// shows none.
+    pub fn take_flashes(&self) -> Vec<Flash> {
+        let is_shown = self.request.method() != "HEAD";
+        is_shown.then(|| self.take_kept()).flatten().unwrap_or_default()
     }
 
     /// Keeps a value in memory with the visitor's session, for an hour at most: a member's, or a stranger's
@@ -151,31 +169,25 @@ impl<'a> Visit<'a> {
     where
         T: Clone + Send + Sync + 'static,
     {
-        let id = match (&self.member, self.id_hash) {
-            (Some(_), Some(id)) => id,
-            _ => self.begin_stranger(KEEPING_LIFETIME)?,
-        };
-        self.app.sessions.keep(&id, value, lasts);
+        if self.member.is_none() {
+            self.begin_stranger(KEEPING_LIFETIME)?;
+        }
+        self.carried(|carried| carried.keep(value, lasts));
         Ok(())
     }
 
     /// A copy of the value of that type that [`keep`](Self::keep) kept. `None` if its time is over.
     pub fn kept<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.app.sessions.kept(self.id_hash.as_ref()?)
+        self.carried(|carried| carried.kept())?
     }
 
     /// Takes the value out. Of requests at the same moment, one gets it.
-    pub fn take_kept<T: Clone + Send + Sync + 'static>(&mut self) -> Option<T> {
-        self.app.sessions.take_kept(self.id_hash.as_ref()?)
+    pub fn take_kept<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.carried(Carried::take)?
     }
 
-    /// Takes the messages that wait for this visitor. A HEAD request takes none, because its response
-    /// shows none.
-    pub fn take_flashes(&mut self) -> Vec<Flash> {
-        match &self.id_hash {
-            Some(id) if self.request.method() != "HEAD" => self.app.sessions.take_flashes(id),
-            _ => Vec::new(),
-        }
+    fn carried<T>(&self, look: impl FnOnce(&mut Carried) -> T) -> Option<T> {
+        self.app.sessions.carried(self.id_hash.as_ref()?, look)
     }
 
     /// Adds the cookie with the new session id to the response, if there is one.
@@ -187,11 +199,10 @@ impl<'a> Visit<'a> {
 
     /// Begins a stranger's session. Its cookie ends when it does, so that who comes back later is not told
     /// of a session that has ended.
-    fn begin_stranger(&mut self, lasts: Duration) -> Result<IdHash, Error> {
+    fn begin_stranger(&mut self, lasts: Duration) -> Result<(), Error> {
         let id = self.app.sessions.begin_stranger(self.ip, self.id_hash.as_ref(), lasts)?;
-        let hash = id.hash();
         self.issue(id, Some(lasts));
-        Ok(hash)
+        Ok(())
     }
 
     fn issue(&mut self, id: SessionId, max_age: Option<Duration>) {

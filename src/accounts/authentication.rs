@@ -72,10 +72,10 @@ impl Authentication {
     }
 
     fn compare(&self, email: &str, password: &Password, ip: IpAddr) -> Answer {
-        let found = users::find(&self.database, email)?;
+        let found = users::find(&self.database, email)?.filter(|found| found.disabled.is_none());
         let highest_cost = users::highest_cost(&self.database)?;
-        let hash = found.as_ref().map(|(_, hash)| hash);
+        let hash = found.as_ref().map(|found| &found.hash);
         let is_right = self.passwords.verify(ip, password, hash, highest_cost)?;
-        Ok(found.filter(|_| is_right))
+        Ok(found.filter(|_| is_right).map(|found| (found.user, found.hash)))
     }
 }

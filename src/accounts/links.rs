@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use postgres::Transaction;
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -152,11 +153,11 @@ pub fn change_password(
 }
 
 /// Ends the links with which a user could set a new password.
-pub fn end(database: &Database, uid: i64) -> Result<u64, Error> {
+pub(super) fn end(transaction: &mut Transaction, uid: i64) -> Result<u64, postgres::Error> {
     const SQL: &str = "
         DELETE FROM links
         WHERE uid = $1";
-    database.run(move |connection| connection.execute(SQL, &[&uid]))
+    transaction.execute(SQL, &[&uid])
 }
 
 /// Deletes the links that have ended.

@@ -13,7 +13,8 @@ use parking_lot::{Condvar, Mutex};
 
 use self::server::is_final;
 pub use self::server::{Failure, Letter, Server, cause};
-use super::{links, users};
+use super::links;
+use super::users::{self, Account};
 use crate::database::Database;
 use crate::error::StartError;
 use crate::events::quoted;
@@ -163,7 +164,8 @@ impl Shared {
 
     fn run(&self, task: &mut Task) -> Result<(), Failure> {
         if let Task::Forgotten(email) = task {
-            let Some((user, _)) = users::find(&self.database, email)? else { return Ok(()) };
+            let found = users::find(&self.database, email)?;
+            let Some(Account { user, disabled: None, .. }) = found else { return Ok(()) };
             let link = links::reset(&self.database, user.uid, &self.server.site)?;
             *task = Task::Send(self.server.message(&user.email, Letter::NewPassword(&link))?);
         }

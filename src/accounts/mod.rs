@@ -4,6 +4,7 @@ pub mod authentication;
 pub mod email;
 pub mod links;
 pub mod mail;
+pub mod name;
 pub mod passwords;
 pub mod profile;
 pub mod second_factor;

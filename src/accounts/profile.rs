@@ -1,9 +1,10 @@
-//! What can be changed of a user: names and email, and whether the user is disabled. Disabling is in
-//! `sessions/`, because it ends sessions.
+//! What changes the row of a user. Whatever ends the user's sessions, too, does both in one transaction.
 
-use super::{email, users};
+use super::passwords::PasswordHash;
+use super::{email, links, users};
 use crate::database::Database;
 use crate::error::Error;
+use crate::sessions::{Sessions, Which};
 
 /// What is to be changed of a user.
 #[derive(Clone, Copy, Default)]
@@ -41,6 +42,38 @@ pub fn change(database: &Database, uid: i64, to: Change) -> Result<bool, Error> 
     Ok(changed.is_some())
 }
 
+/// Changes a password, and ends all sessions of the user and their links for a new password. Returns how many
+/// sessions it ended; `None`, with nothing changed, if `old` is no longer the user's hash.
+pub fn change_password(
+    sessions: &Sessions,
+    uid: i64,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<Option<usize>, Error> {
+    const SQL: &str = "
+        UPDATE users
+        SET pwdhash = $3
+        WHERE uid = $1 AND pwdhash = $2";
+    let (old, new) = (old.as_str().to_owned(), new.as_str().to_owned());
+    sessions.end_with(uid, Which::All, move |transaction| {
+        links::end(transaction, uid)?;
+        Ok(transaction.execute(SQL, &[&uid, &old, &new])? == 1)
+    })
+}
+
+/// Disables a user, who then cannot log in, and ends all sessions, and the links for a new password. Returns how
+/// many sessions; `None` if the user is gone or disabled already.
+pub fn disable(sessions: &Sessions, uid: i64) -> Result<Option<usize>, Error> {
+    const SQL: &str = "
+        UPDATE users
+        SET disabled_at = now()
+        WHERE uid = $1 AND disabled_at IS NULL";
+    sessions.end_with(uid, Which::All, move |transaction| {
+        links::end(transaction, uid)?;
+        Ok(transaction.execute(SQL, &[&uid])? == 1)
+    })
+}
+
 /// Lets a user log in again. `false` if the user is gone, or was not disabled.
 pub fn enable(database: &Database, uid: i64) -> Result<bool, Error> {
     const SQL: &str = "
@@ -48,4 +81,20 @@ pub fn enable(database: &Database, uid: i64) -> Result<bool, Error> {
         SET disabled_at = NULL
         WHERE uid = $1 AND disabled_at IS NOT NULL";
     Ok(database.run(move |connection| connection.execute(SQL, &[&uid]))? == 1)
+}
+
+/// Deletes a user with all sessions, links, and invitations to the same email, which would otherwise let the user
+/// in again. `None` if there is no such user; else, how many sessions ended.
+pub fn remove(sessions: &Sessions, uid: i64) -> Result<Option<usize>, Error> {
+    const INVITATIONS: &str = "
+        DELETE FROM links
+        USING users
+        WHERE users.uid = $1 AND links.email = users.email_folded";
+    const USER: &str = "
+        DELETE FROM users
+        WHERE uid = $1";
+    sessions.end_with(uid, Which::All, move |transaction| {
+        transaction.execute(INVITATIONS, &[&uid])?;
+        Ok(transaction.execute(USER, &[&uid])? == 1)
+    })
 }

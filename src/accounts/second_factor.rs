@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
-use postgres::{Row, Transaction};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -13,6 +12,7 @@ use super::throttle::Limit;
 use crate::database::Database;
 use crate::error::Error;
 use crate::random;
+use crate::sessions::{Proof, Session, Sessions, Which};
 
 /// How long an app shows a code, in seconds (RFC 6238, 5.2).
 const STEP_SECONDS: u64 = 30;
@@ -39,24 +39,12 @@ pub struct Key([u8; 20]);
 #[derive(Clone)]
 pub struct RecoveryCodes(String);
 
-/// With what a user proved the second factor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// The six digits of an app.
-    Code,
-    /// A recovery code.
-    RecoveryCode,
-}
-
 /// The second factors of all users.
 pub struct SecondFactors {
     database: Arc<Database>,
     /// 5 wrong codes per 15 minutes for a user.
     wrong_codes: Limit,
 }
-
-/// A change for [`Sessions::end_with`](crate::sessions::Sessions::end_with).
-type Change = Box<dyn FnOnce(&mut Transaction) -> Result<bool, postgres::Error> + Send>;
 
 impl Key {
     /// A new key.
@@ -109,19 +97,6 @@ impl RecoveryCodes {
     /// The codes, one a line. Only their user may see them.
     pub fn expose(&self) -> &str {
         &self.0
-    }
-}
-
-impl Proof {
-    /// Its name in the sessions table.
-    pub fn as_str(self) -> &'static str {
-        if self == Proof::Code { "code" } else { "recovery code" }
-    }
-
-    /// The proof in a row's column `second_factor`.
-    pub(crate) fn from_row(row: &Row) -> Option<Proof> {
-        let name: Option<&str> = row.get("second_factor");
-        [Proof::Code, Proof::RecoveryCode].into_iter().find(|proof| Some(proof.as_str()) == name)
     }
 }
 
@@ -197,30 +172,30 @@ impl SecondFactors {
     }
 }
 
-/// New recovery codes, and the change that turns a user's second factor on. It uses `step` up, whose code
-/// the user has typed in the session with that number. It returns `false` if a second factor is on already.
+/// Turns a user's second factor on, ends all sessions but the one in which the user has typed a code, and uses
+/// that code's step up. Returns new recovery codes; `None` if a second factor is on already.
 pub fn turn_on(
-    uid: i64,
-    number: i64,
+    sessions: &Sessions,
+    session: &Session,
     key: &Key,
     step: i64,
-) -> Result<(RecoveryCodes, Change), Error> {
-    const SQL: &str = "
-        WITH proved AS (
-            UPDATE sessions
-            SET second_factor = $6
-            WHERE number = $5
-        )
+) -> Result<Option<RecoveryCodes>, Error> {
+    const USER: &str = "
         UPDATE users
         SET totp_key = $2, totp_step = $3, recovery_codes = $4
         WHERE uid = $1
           AND totp_key IS NULL";
+    const SESSION: &str = "
+        UPDATE sessions
+        SET second_factor = $2
+        WHERE number = $1";
+    let (uid, number, key) = (session.user.uid, session.number, key.0);
     let (codes, hashes) = RecoveryCodes::random()?;
-    let (key, proof) = (key.0.to_vec(), Proof::Code.as_str());
-    let change = move |transaction: &mut Transaction| {
-        Ok(transaction.execute(SQL, &[&uid, &key, &step, &hashes, &number, &proof])? == 1)
-    };
-    Ok((codes, Box::new(change)))
+    let ended = sessions.end_with(uid, Which::AllBut(number), move |transaction| {
+        transaction.execute(SESSION, &[&number, &Proof::Code.as_str()])?;
+        Ok(transaction.execute(USER, &[&uid, &key.as_slice(), &step, &hashes])? == 1)
+    })?;
+    Ok(ended.map(|_| codes))
 }
 
 /// What somebody typed, without blanks and hyphens, in capitals.

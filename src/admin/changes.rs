@@ -30,7 +30,8 @@ pub(super) fn change(config: &Config, email: &str, to: Change) -> Result<(), Com
 
 pub(super) fn disable(config: &Config, email: &str) -> Result<(), CommandError> {
     let (database, user, _) = find(config, email)?;
-    let ended = Sessions::new(Arc::new(database), config).disable(user.uid)?;
+    let sessions = Sessions::new(Arc::new(database), config);
+    let ended = profile::disable(&sessions, user.uid)?;
     let is_so = || CommandError::Refused(format!("{} is disabled already", user.email));
     let ended = ended.ok_or_else(is_so)?;
     eprintln!("doorward: disabled {}, sessions ended: {ended}", user.email);

@@ -19,7 +19,7 @@ pub(super) fn invite(config: &Config, email: &str, by_mail: bool) -> Result<(), 
         return Err(CommandError::Refused(format!("email: {problem}")));
     }
     let database = Database::connect(&config.database_url)?;
-    if users::find_any(&database, email)?.is_some() {
+    if users::find(&database, email)?.is_some() {
         return Err(CommandError::Refused(format!("{email} has an account already")));
     }
     let link = links::invite(&database, email, site)?;

@@ -6,7 +6,7 @@ use thiserror::Error as ThisError;
 
 use crate::accounts::mail::{Letter, Server, cause};
 use crate::accounts::passwords::PasswordHash;
-use crate::accounts::users::{NewUser, User, find_any};
+use crate::accounts::users::{self as accounts, NewUser, User};
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::{Error, StartError};
@@ -38,8 +38,8 @@ pub enum CommandError {
 /// Who has that email, disabled or not, the hash of the password, and the database they are in.
 fn find(config: &Config, email: &str) -> Result<(Database, User, PasswordHash), CommandError> {
     let database = Database::connect(&config.database_url)?;
-    let (user, hash) = find_any(&database, email.trim())?.ok_or_else(|| nobody(email))?;
-    Ok((database, user, hash))
+    let found = accounts::find(&database, email.trim())?.ok_or_else(|| nobody(email))?;
+    Ok((database, found.user, found.hash))
 }
 
 fn nobody(email: &str) -> CommandError {

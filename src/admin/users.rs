@@ -11,9 +11,9 @@ use clap::Subcommand;
 use super::terminal::{choose_password, print, read_line};
 use super::{CommandError, changes, find, links, nobody, refuse_problem, tell};
 use crate::accounts::mail::{Letter, Server};
-use crate::accounts::profile::Change;
+use crate::accounts::profile::{self, Change};
 use crate::accounts::second_factor::SecondFactors;
-use crate::accounts::users::{self, Listed, NewUser};
+use crate::accounts::users::{self, Account, NewUser};
 use crate::config::Config;
 use crate::database::Database;
 use crate::sessions::{Sessions, Which};
@@ -144,15 +144,16 @@ fn add(config: &Config, new: NewUser) -> Result<(), CommandError> {
 fn list(config: &Config) -> Result<(), CommandError> {
     let users = users::list(&Database::connect(&config.database_url)?)?;
     let shown = |time| humantime::format_rfc3339_seconds(time).to_string();
-    let users =
-        users.into_iter().map(|Listed { user, registered, disabled, has_second_factor }| {
+    let users = users.into_iter().map(
+        |Account { user, registered, disabled, has_second_factor, .. }| {
             let disabled = disabled.map(|time| format!(", disabled since {}", shown(time)));
             let since = shown(registered) + &disabled.unwrap_or_default();
             let factor = if has_second_factor { "on" } else { "off" }.to_owned();
             // Nobody's name may break the line, or speak to the terminal.
             [user.email.into(), user.first_name.into(), user.last_name.into(), since, factor]
                 .map(|value: String| value.replace(char::is_control, "\u{fffd}"))
-        });
+        },
+    );
     if !io::stdout().is_terminal() {
         return print(&users.map(|row| row.join("\t") + "\n").collect::<String>());
     }
@@ -172,7 +173,7 @@ fn set_password(config: &Config, email: &str) -> Result<(), CommandError> {
     let (database, user, old) = find(config, email)?;
     let new = choose_password(config, user.known())?;
     let sessions = Sessions::new(Arc::new(database), config);
-    let ended = sessions.change_password(user.uid, &old, &new)?.ok_or_else(|| {
+    let ended = profile::change_password(&sessions, user.uid, &old, &new)?.ok_or_else(|| {
         CommandError::Refused(format!("{} has another password since you began", user.email))
     })?;
     eprintln!("doorward: changed the password of {}, sessions ended: {ended}", user.email);
@@ -194,7 +195,7 @@ fn remove(config: &Config, email: &str, sure: bool) -> Result<(), CommandError> 
         }
     }
     let sessions = Sessions::new(Arc::new(database), config);
-    sessions.remove_user(user.uid)?.ok_or_else(|| nobody(email))?;
+    profile::remove(&sessions, user.uid)?.ok_or_else(|| nobody(email))?;
     eprintln!("doorward: removed {}", user.email);
     Ok(())
 }

@@ -1,10 +1,7 @@
 //! Where a login leads: to a [`ReturnPath`] on this site, or to the default page.
 
 use form_urlencoded::byte_serialize;
-use rouille::Request;
 use url::Url;
-
-use super::form::Form;
 
 /// The longest path and query, in bytes. Encoding can triple its length; the result still fits into a
 /// header and a request line of common servers.
@@ -38,19 +35,6 @@ impl ReturnPath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// The return path in the query of a request. `None` if there is none, or it could lead elsewhere.
-pub fn in_query(request: &Request, public_url: Option<&Url>) -> Option<ReturnPath> {
-    let mut query = form_urlencoded::parse(request.raw_query_string().as_bytes());
-    query
-        .find(|(name, _)| name == "next")
-        .and_then(|(_, next)| ReturnPath::parse(&next, public_url))
-}
-
-/// The return path in the hidden field of a form.
-pub fn in_form(form: &Form, public_url: Option<&Url>) -> Option<ReturnPath> {
-    form.optional("next").and_then(|next| ReturnPath::parse(next, public_url))
 }
 
 /// The URL of a page on this site to which `next` travels along.

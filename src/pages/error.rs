@@ -13,6 +13,7 @@ const LOOK_AGAIN: &str = "Look at the address again, or start from the home page
 const USE_LINKS: &str = "Open the page that it is on, and press it there.";
 const NO_FORM: &str = "Open the page that the form is on, and send it from there.";
 const SHORTER: &str = "Go back, and shorten what you typed.";
+const BROKEN: &str = "It is not your doing. Try again; if it stays broken, tell ";
 const SOON: &str =
     "It is not your doing, and nothing of yours is lost. Try again in a few seconds.";
 
@@ -21,25 +22,10 @@ const RETRY_AFTER: &str = "5";
 
 /// The response to a request that failed.
 pub fn page(visit: &mut Visit, error: &Error) -> Response {
-    let (status, title) = match error {
-        Error::BadRequest(_) => (400, "Part of the form is missing"),
-        Error::CrossSite => (403, "That came from another site"),
-        Error::RegistrationClosed => (403, "Registration is closed"),
-        // `router.rs` has already turned all but the last into redirects.
-        Error::LoginRequired | Error::RecentLoginRequired | Error::LinkEnded | Error::NotFound => {
-            (404, "There is no such page")
-        }
-        Error::MethodNotAllowed(_) => (405, "This address only works through a button"),
-        // Our own listener has the same limit. Only an application on another server gets here.
-        Error::TooLarge => (413, "That is too large"),
-        Error::NotAForm => (415, "That is not a form"),
-        Error::Throttled(_) => (429, "Too many tries"),
-        _ if error.is_outage() => (503, "We cannot answer right now"),
-        _ => (500, "Something broke"),
-    };
+    let (status, title, advice) = explain(visit, error);
     let content = html! {
         h1 { (title) }
-        p { (advice(visit, status, error)) }
+        p { (advice) }
         p.actions {
             @if visit.member.is_some() { a.button href="/secret" { "Open " (visit.app.config.members_page) } }
             a.button.second href="/" { "Go to the home page" }
@@ -54,25 +40,32 @@ pub fn page(visit: &mut Visit, error: &Error) -> Response {
     }
 }
 
-/// What a visitor can do about it.
-fn advice(visit: &Visit, status: u16, error: &Error) -> Markup {
-    let text = match (status, error) {
-        (_, Error::Throttled(wait)) => return html! { (form::too_many_tries(*wait)) },
-        (_, Error::RegistrationClosed) => {
-            return html! { "Ask " (layout::operator(&visit.app.config)) " to make an account for you." };
+/// The status, the title, and what a visitor can do about it.
+fn explain(visit: &Visit, error: &Error) -> (u16, &'static str, Markup) {
+    let operator = layout::operator(&visit.app.config);
+    let (status, title, advice) = match error {
+        Error::BadRequest(_) => (400, "Part of the form is missing", ONCE_MORE),
+        Error::CrossSite => (403, "That came from another site", DO_IT_HERE),
+        Error::RegistrationClosed => {
+            let advice = html! { "Ask " (operator) " to make an account for you." };
+            return (403, "Registration is closed", advice);
         }
-        (500, _) => {
-            return html! {
-                "It is not your doing. Try again; if it stays broken, tell " (layout::operator(&visit.app.config)) "."
-            };
+        // `router.rs` has already turned all but the last into redirects.
+        Error::LoginRequired | Error::RecentLoginRequired | Error::LinkEnded | Error::NotFound => {
+            (404, "There is no such page", LOOK_AGAIN)
         }
-        (400, _) => ONCE_MORE,
-        (403, _) => DO_IT_HERE,
-        (404, _) => LOOK_AGAIN,
-        (405, _) => USE_LINKS,
-        (413, _) => SHORTER,
-        (415, _) => NO_FORM,
-        _ => SOON,
+        Error::MethodNotAllowed(_) => (405, "This address only works through a button", USE_LINKS),
+        // Our own listener has the same limit. Only an application on another server gets here.
+        Error::TooLarge => (413, "That is too large", SHORTER),
+        Error::NotAForm => (415, "That is not a form", NO_FORM),
+        Error::Throttled(wait) => {
+            return (429, "Too many tries", html! { (form::too_many_tries(*wait)) });
+        }
+        _ if error.is_outage() => (503, "We cannot answer right now", SOON),
+        _ => {
+            let advice = html! { (BROKEN) (operator) "." };
+            return (500, "Something broke", advice);
+        }
     };
-    html! { (text) }
+    (status, title, html! { (advice) })
 }

@@ -8,8 +8,9 @@ use rouille::Response;
 use super::time;
 use crate::accounts::authentication::Authentication;
 use crate::accounts::email::MAX_EMAIL_BYTES;
+use crate::accounts::name::MAX_NAME_CHARS;
 use crate::accounts::passwords::{MAX_BYTES, NOT_CONFIRMED, Password};
-use crate::accounts::users::{MAX_NAME_CHARS, Problem};
+use crate::accounts::users::Problem;
 use crate::error::Error;
 use crate::events::event;
 use crate::http::form::Form;
@@ -19,7 +20,11 @@ const FIELDS_WRONG: &str = "Please look at these again:";
 const PASSWORD_HINT: &str = "characters. A few uncommon words make a good one.";
 const TOO_MANY_TRIES: &str = "Too many tries. This stops people who guess passwords. Come back in";
 
+/// The name of a [`Problem`] that is not that of one field, but of the form as a whole.
+pub const WHOLE_FORM: &str = "";
+
 /// A field of a form, with its error message if it has one.
+#[derive(Default)]
 pub struct Field<'a> {
     name: &'static str,
     label: &'static str,
@@ -36,16 +41,7 @@ impl<'a> Field<'a> {
     /// An empty field. The value of `autocomplete` (HTML Living Standard, 4.10.18.7) also determines the
     /// field's type and limits.
     pub fn new(name: &'static str, label: &'static str, autocomplete: &'static str) -> Field<'a> {
-        Field {
-            name,
-            label,
-            autocomplete,
-            value: "",
-            problem: None,
-            has_focus: false,
-            is_fixed: false,
-            min_chars: 0,
-        }
+        Field { name, label, autocomplete, ..Field::default() }
     }
 
     /// What the field contains already.
@@ -145,16 +141,23 @@ pub fn new_password(
     Ok((password, weakness.into_iter().chain(difference).collect()))
 }
 
-/// The errors of a form, each with the name of its field and a link to it. Empty if there are none.
-pub fn summary(fields: &[Field]) -> Markup {
-    let wrong: Vec<_> = fields.iter().filter_map(|field| Some((field, field.problem?))).collect();
+/// The problems of a form, each with a link to its field; for one of the form as a whole, to the field to begin
+/// with. Empty if there are none.
+pub fn summary(fields: &[Field], problems: &[Problem]) -> Markup {
+    let field = |name| fields.iter().find(|field| field.name == name);
+    let first = fields.iter().find(|field| field.has_focus).or(fields.first());
     html! {
-        @if !wrong.is_empty() {
+        @if !problems.is_empty() {
             div.flash.alert role="alert" {
-                @if wrong.len() > 1 { p { (FIELDS_WRONG) } }
+                @if problems.len() > 1 { p { (FIELDS_WRONG) } }
                 ul {
-                    @for (field, text) in wrong {
-                        li { a href={ "#" (field.name) } { (field.label) ": " (text) } }
+                    @for (name, text) in problems {
+                        @let field = field(*name);
+                        li {
+                            a href={ "#" (field.or(first).map_or("", |field| field.name)) } {
+                                @if let Some(field) = field { (field.label) ": " } (text)
+                            }
+                        }
                     }
                 }
             }
@@ -162,11 +165,19 @@ pub fn summary(fields: &[Field]) -> Markup {
     }
 }
 
-/// The error of a form as a whole, with a link to the field to begin with.
-pub fn alert(field: &str, text: &str) -> Markup {
-    html! {
-        div.flash.alert role="alert" { ul { li { a href={ "#" (field) } { (text) } } } }
-    }
+/// The answer to a form. After too many tries it is the form again, which says so.
+pub fn or_throttled(
+    answer: Result<Response, Error>,
+    form: impl FnOnce(Problem) -> Result<Response, Error>,
+) -> Result<Response, Error> {
+    let Err(Error::Throttled(wait)) = answer else { return answer };
+    Ok(throttled(form((WHOLE_FORM, too_many_tries(wait)))?, wait))
+}
+
+/// Turns a page into the answer to too many tries.
+pub fn throttled(page: Response, wait: Duration) -> Response {
+    let seconds = wait.as_secs() + 1;
+    page.with_status_code(429).with_additional_header("Retry-After", seconds.to_string())
 }
 
 /// What a visitor is told after too many tries.
@@ -174,13 +185,7 @@ pub fn too_many_tries(wait: Duration) -> String {
     format!("{TOO_MANY_TRIES} {}.", time::until(wait))
 }
 
-/// A form that is shown again after too many tries.
-pub fn throttled(page: Response, wait: Duration) -> Response {
-    let seconds = wait.as_secs() + 1;
-    page.with_status_code(429).with_additional_header("Retry-After", seconds.to_string())
-}
-
-/// A page's title. It begins with "Error" if its form has one, because screen readers read it first.
-pub fn title(name: &str, is_wrong: bool) -> String {
-    if is_wrong { ["Error: ", name].concat() } else { name.to_owned() }
+/// A page's title. It begins with "Error" if its form has problems, because screen readers read it first.
+pub fn title(name: &str, problems: &[Problem]) -> String {
+    if problems.is_empty() { name.to_owned() } else { ["Error: ", name].concat() }
 }

@@ -6,15 +6,13 @@ use maud::{Markup, html};
 use rouille::Response;
 use url::Url;
 
-use super::form::{self, Field, alert, title};
+use super::form::{self, Field, WHOLE_FORM, summary, title};
 use super::{layout, time};
 use crate::accounts::passwords::{Password, PasswordHash};
-use crate::accounts::second_factor::Proof;
-use crate::accounts::users::User;
+use crate::accounts::users::{Problem, User};
 use crate::error::Error;
-use crate::events::event;
 use crate::http::next::{self, ReturnPath};
-use crate::sessions::Flash;
+use crate::sessions::{Flash, Proof};
 use crate::visit::Visit;
 
 /// The page after a login without a `next` value.
@@ -46,52 +44,51 @@ pub struct Login {
     pub next: Option<ReturnPath>,
 }
 
-/// What the login form shows.
+/// What the login form contains already.
 #[derive(Default)]
-struct Shown<'a> {
+struct Typed<'a> {
     email: &'a str,
     next: Option<&'a ReturnPath>,
     remember: bool,
-    /// What is wrong with the form that was sent.
-    problem: Option<&'a str>,
 }
 
 /// `GET /login`.
 pub fn show(visit: &mut Visit) -> Result<Response, Error> {
-    let next = next::in_query(visit.request, visit.app.config.public_url.as_ref());
-    let is_again = visit.query("again").is_some();
+    let next = visit.next(visit.query("next").as_deref());
     let Some(session) = visit.member.clone() else {
         let email = visit.kept().map_or(String::new(), |TypedEmail(email)| email);
-        let shown = Shown { email: &email, next: next.as_ref(), ..Shown::default() };
+        let typed = Typed { email: &email, next: next.as_ref(), remember: false };
         let notice = stranger_notice(visit, next.is_some());
-        return Ok(page(visit, notice.as_ref(), &shown));
+        return Ok(page(visit, notice.as_ref(), &typed, &[]));
     };
-    if !is_again {
+    if visit.query("again").is_none() {
         return Ok(redirect(next.as_ref()));
     }
     let (email, remember) = (&session.user.email, session.remembered);
-    let shown = Shown { email, next: next.as_ref(), remember, problem: None };
-    Ok(page(visit, Some(&Flash::Notice(ONCE_MORE.to_owned())), &shown))
+    let typed = Typed { email, next: next.as_ref(), remember };
+    Ok(page(visit, Some(&Flash::Notice(ONCE_MORE.to_owned())), &typed, &[]))
 }
 
 /// `POST /login`.
 pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
     let form = visit.form()?;
-    let email = form.field("email")?.trim();
-    let password = Password::typed(form.field("password")?);
-    let remember = form.optional("remember").is_some();
-    let next = next::in_form(&form, visit.app.config.public_url.as_ref());
-    let mut shown = Shown { email, next: next.as_ref(), remember, problem: Some(WRONG) };
-    match visit.app.authentication.authenticate(email, &password, visit.ip) {
-        Ok(Some((user, hash))) => log_in(visit, Login { user, hash, remember, next }),
-        Ok(None) => Ok(page(visit, None, &shown).with_status_code(401)),
-        Err(Error::Throttled(wait)) => {
-            let text = form::too_many_tries(wait);
-            shown.problem = Some(&text);
-            Ok(form::throttled(page(visit, None, &shown), wait))
-        }
-        Err(error) => Err(error),
-    }
+    let next = visit.next(form.optional("next"));
+    let typed = Typed {
+        email: form.field("email")?.trim(),
+        next: next.as_ref(),
+        remember: form.optional("remember").is_some(),
+    };
+    let answer = check(visit, &typed, &Password::typed(form.field("password")?));
+    form::or_throttled(answer, |problem| Ok(page(visit, None, &typed, &[problem])))
+}
+
+fn check(visit: &mut Visit, typed: &Typed, password: &Password) -> Result<Response, Error> {
+    let found = visit.app.authentication.authenticate(typed.email, password, visit.ip)?;
+    let Some((user, hash)) = found else {
+        let problem = (WHOLE_FORM, WRONG.to_owned());
+        return Ok(page(visit, None, typed, &[problem]).with_status_code(401));
+    };
+    log_in(visit, Login { user, hash, remember: typed.remember, next: typed.next.cloned() })
 }
 
 /// Logs in a user whose password was right. Who has a second factor is asked for a code first.
@@ -106,24 +103,23 @@ pub fn log_in(visit: &mut Visit, login: Login) -> Result<Response, Error> {
 /// Logs in a user who has proved all that they must, and leads to the page that they wanted to see.
 pub fn finish(visit: &mut Visit, login: Login, proof: Option<Proof>) -> Result<Response, Error> {
     let Login { user, hash, remember, next } = login;
-    let email = user.email.clone();
     // A recent login was not asked for again: this form was open in another tab.
     let is_again = visit
         .member
         .as_ref()
         .is_some_and(|session| session.user.uid == user.uid && !session.is_recent());
-    visit.log_in(user, &hash, remember, proof)?;
+    visit.log_in(user.uid, &hash, remember, proof)?;
     if is_again {
         visit.flash(Flash::Notice(NOW_AGAIN.to_owned()))?;
     }
-    event("login", visit.ip, &[("email", &email)]);
+    visit.event("login", &user.email);
     Ok(redirect(next.as_ref()))
 }
 
 /// `POST /logout`.
 pub fn log_out(visit: &mut Visit) -> Result<Response, Error> {
     let Some(session) = visit.log_out()? else { return Ok(Response::redirect_303("/")) };
-    event("logout", visit.ip, &[("email", &session.user.email)]);
+    visit.event("logout", &session.user.email);
     visit.redirect("/", Flash::Notice(LOGGED_OUT.to_owned()))
 }
 
@@ -165,32 +161,38 @@ fn stranger_notice(visit: &Visit, is_led_here: bool) -> Option<Flash> {
     is_led_here.then(|| Flash::Notice(LOGIN_REQUIRED.to_owned()))
 }
 
-fn page(visit: &mut Visit, notice: Option<&Flash>, shown: &Shown) -> Response {
-    let email = Field::new("email", "Email", "username").value(shown.email);
+fn page(
+    visit: &mut Visit,
+    notice: Option<&Flash>,
+    typed: &Typed,
+    problems: &[Problem],
+) -> Response {
     // No field is marked as wrong, because the page must not tell which one was.
-    let password = Field::new("password", "Password", "current-password")
-        .focus(shown.problem.is_some() || !shown.email.is_empty());
+    let fields = [
+        Field::new("email", "Email", "username").value(typed.email),
+        Field::new("password", "Password", "current-password")
+            .focus(!problems.is_empty() || !typed.email.is_empty()),
+    ];
     let remembered = time::exactly(visit.app.config.session_remembered);
     let content = html! {
         @if let Some(notice) = notice { (layout::message(notice)) }
-        @if let Some(text) = shown.problem { (alert("password", text)) }
+        (summary(&fields, problems))
         h1 { "Log in" }
         form method="post" action="/login" {
-            (next_field(shown.next))
-            (email)
-            (password)
+            (next_field(typed.next))
+            @for field in &fields { (field) }
             p.check {
-                input type="checkbox" id="remember" name="remember" value="yes" checked[shown.remember];
+                input type="checkbox" id="remember" name="remember" value="yes" checked[typed.remember];
                 label for="remember" { "Keep me logged in for " (remembered) }
             }
             button type="submit" { "Log in" }
         }
         p.aside { a href="/password" { "Forgot your password?" } }
         @if visit.app.may_register() && visit.member.is_none() {
-            p { "No account yet? " (link("/register", "Register", shown.next)) "." }
+            p { "No account yet? " (link("/register", "Register", typed.next)) "." }
         }
     };
-    layout::page(visit, "/login", &title("Log in", shown.problem.is_some()), &[content])
+    layout::page(visit, "/login", &title("Log in", problems), &[content])
 }
 
 /// The hidden field that carries the page that a visitor wanted to see.

@@ -3,13 +3,13 @@
 use maud::html;
 use rouille::Response;
 
-use super::form::{self, Field, alert, title};
+use super::form::{self, Field, WHOLE_FORM, summary, title};
 use super::layout;
 use super::login::{self, Login};
-use crate::accounts::second_factor::{Key, Proof};
+use crate::accounts::second_factor::Key;
+use crate::accounts::users::Problem;
 use crate::error::Error;
-use crate::events::event;
-use crate::sessions::Flash;
+use crate::sessions::{Flash, Proof};
 use crate::visit::Visit;
 
 const WRONG: &str = "That code is wrong, or was used already.";
@@ -22,7 +22,7 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
         return Ok(Response::redirect_303("/login"));
     }
     let is_recovery = visit.query("recovery").is_some();
-    Ok(page(visit, is_recovery, None))
+    Ok(page(visit, is_recovery, &[]))
 }
 
 /// `POST /login/code`.
@@ -38,41 +38,50 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
         return visit.redirect("/login", Flash::Alert(NOT_WAITING.to_owned()));
     };
     let email = login.user.email.clone();
-    match visit.app.second_factors.check(login.user.uid, &key, typed) {
-        Ok(Some(proof)) => {
-            if proof == Proof::RecoveryCode {
-                event("recovery-code-used", visit.ip, &[("email", &email)]);
-            }
-            login::finish(visit, login, Some(proof))
-        }
-        Ok(None) => {
-            event("second-factor-failed", visit.ip, &[("email", &email)]);
-            let is_recovery = typed.contains(char::is_alphabetic);
-            Ok(page(visit, is_recovery, Some(WRONG)).with_status_code(401))
-        }
-        Err(Error::Throttled(wait)) => {
-            event("second-factor-throttled", visit.ip, &[("email", &email)]);
-            let text = [&form::too_many_tries(wait), USE_RECOVERY_CODE].join(" ");
-            Ok(form::throttled(page(visit, true, Some(&text)), wait))
-        }
-        Err(error) => Err(error),
+    let checked = visit.app.second_factors.check(login.user.uid, &key, typed);
+    if let Err(Error::Throttled(_)) = checked {
+        visit.event("second-factor-throttled", &email);
     }
+    let answer = checked.and_then(|proof| finish(visit, login, proof, typed));
+    form::or_throttled(answer, |(name, text)| {
+        Ok(page(visit, true, &[(name, [&text, USE_RECOVERY_CODE].join(" "))]))
+    })
 }
 
-fn page(visit: &mut Visit, is_recovery: bool, problem: Option<&str>) -> Response {
+/// Logs in who has proved the second factor.
+fn finish(
+    visit: &mut Visit,
+    login: Login,
+    proof: Option<Proof>,
+    typed: &str,
+) -> Result<Response, Error> {
+    let Some(proof) = proof else {
+        visit.event("second-factor-failed", &login.user.email);
+        let is_recovery = typed.contains(char::is_alphabetic);
+        let problem = (WHOLE_FORM, WRONG.to_owned());
+        return Ok(page(visit, is_recovery, &[problem]).with_status_code(401));
+    };
+    if proof == Proof::RecoveryCode {
+        visit.event("recovery-code-used", &login.user.email);
+    }
+    login::finish(visit, login, Some(proof))
+}
+
+fn page(visit: &mut Visit, is_recovery: bool, problems: &[Problem]) -> Response {
     let (label, autocomplete, other, other_label) = if is_recovery {
         ("Recovery code", "off", "/login/code", "Use a code from your app")
     } else {
         ("Code from your app", "one-time-code", "/login/code?recovery", "Use a recovery code")
     };
+    let field = [Field::new("code", label, autocomplete).focus(true)];
     let content = html! {
-        @if let Some(text) = problem { (alert("code", text)) }
+        (summary(&field, problems))
         h1 { "One more step" }
         form method="post" action="/login/code" {
-            (Field::new("code", label, autocomplete).focus(true))
+            @for field in &field { (field) }
             button type="submit" { "Log in" }
         }
         p.aside { a href=(other) { (other_label) } }
     };
-    layout::page(visit, "/login", &title("Log in", problem.is_some()), &[content])
+    layout::page(visit, "/login", &title("Log in", problems), &[content])
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use rouille::Response;
 
-use super::form::{self, Field, alert, new_password, new_password_fields, summary, title};
+use super::form::{self, Field, new_password, new_password_fields, summary, title};
 use super::secret::password::change;
 use super::{layout, links};
 use crate::accounts::authentication::Authentication;
@@ -12,7 +12,6 @@ use crate::accounts::links::{Link, LinkHash, change_password};
 use crate::accounts::mail::Letter;
 use crate::accounts::users::{Problem, User};
 use crate::error::Error;
-use crate::events::event;
 use crate::http::form::Form;
 use crate::sessions::{Flash, Session};
 use crate::visit::Visit;
@@ -23,6 +22,7 @@ pub const CHANGE_FORM: &str = "/secret#change-password";
 const FORGOTTEN: &str = "Forgot your password?";
 const NEEDS_COOKIES: &str = "If a link led you here: it needs cookies. Allow them for this site, then open \
      the link again.";
+const CHOOSE: &str = "Choose a new password";
 const ON_ITS_WAY: &str = "If there is an account with that email, a link is on its way.";
 const CHANGED: &str = "Your password was changed. Log in with it.";
 
@@ -32,7 +32,7 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
         return links::open(visit, &number, "/password");
     }
     if let Some((_, user)) = opened(visit)? {
-        return Ok(page(visit, &user, &[], None));
+        return Ok(page(visit, &user, &[]));
     }
     if visit.member.is_some() {
         return Ok(Response::redirect_303(CHANGE_FORM));
@@ -58,24 +58,15 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
 /// link.
 pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
     let form = visit.form()?;
-    let [current, new, email] =
-        ["current_password", "password", "email"].map(|name| form.optional(name));
-    if current.is_none()
-        && let Some(email) = email
-    {
-        return send_link(visit, email.trim());
-    }
-    if current.is_some() || new.is_none() {
-        let session = visit.member.clone().ok_or(Error::LoginRequired)?;
-        return change(visit, &session, &form);
-    }
-    let Some((link, user)) = opened(visit)? else { return confirm_first_click(visit, &form) };
-    match set(visit, link, &user, &form) {
-        Err(Error::Throttled(wait)) => {
-            let page = page(visit, &user, &[], Some(&form::too_many_tries(wait)));
-            Ok(form::throttled(page, wait))
+    let [current, email, new] =
+        ["current_password", "email", "password"].map(|name| form.optional(name));
+    match (current, email, new) {
+        (None, Some(email), _) => send_link(visit, email.trim()),
+        (None, None, Some(_)) => change_by_link(visit, &form),
+        _ => {
+            let session = visit.member.clone().ok_or(Error::LoginRequired)?;
+            change(visit, &session, &form)
         }
-        answered => answered,
     }
 }
 
@@ -91,7 +82,7 @@ fn send_link(visit: &mut Visit, email: &str) -> Result<Response, Error> {
     if !visit.app.mail.is_on() {
         return show(visit);
     }
-    event("link-requested", visit.ip, &[("email", email)]);
+    visit.event("link-requested", email);
     let throttle = &visit.app.authentication.throttle;
     if email.len() <= MAX_EMAIL_BYTES && throttle.link(email, visit.ip).is_ok() {
         visit.app.mail.forgotten(email);
@@ -99,11 +90,21 @@ fn send_link(visit: &mut Visit, email: &str) -> Result<Response, Error> {
     visit.redirect("/login", Flash::Notice(ON_ITS_WAY.to_owned()))
 }
 
-/// Sets a new password by a link.
-fn set(visit: &mut Visit, link: LinkHash, user: &User, form: &Form) -> Result<Response, Error> {
+fn change_by_link(visit: &mut Visit, form: &Form) -> Result<Response, Error> {
+    let Some((link, user)) = opened(visit)? else { return confirm_first_click(visit, form) };
+    let answer = check_and_change(visit, link, &user, form);
+    form::or_throttled(answer, |problem| Ok(page(visit, &user, &[problem])))
+}
+
+fn check_and_change(
+    visit: &mut Visit,
+    link: LinkHash,
+    user: &User,
+    form: &Form,
+) -> Result<Response, Error> {
     let (password, problems) = new_password(visit, form, user.known())?;
     if !problems.is_empty() {
-        return Ok(page(visit, user, &problems, None).with_status_code(422));
+        return Ok(page(visit, user, &problems).with_status_code(422));
     }
     let Authentication { throttle, passwords, .. } = &visit.app.authentication;
     throttle.accept_form(visit.ip);
@@ -111,7 +112,7 @@ fn set(visit: &mut Visit, link: LinkHash, user: &User, form: &Form) -> Result<Re
     if change_password(&visit.app.sessions, user.uid, link, &new)?.is_none() {
         return confirm_first_click(visit, form);
     }
-    event("password-changed", visit.ip, &[("email", &user.email)]);
+    visit.event("password-changed", &user.email);
     visit.app.mail.tell(&user.email, Letter::PasswordChanged);
     visit.redirect("/login", Flash::Notice(CHANGED.to_owned()))
 }
@@ -130,13 +131,12 @@ fn opened(visit: &Visit) -> Result<Option<(LinkHash, User)>, Error> {
     })
 }
 
-/// The form for a new password, and what is wrong with its fields or with the form as a whole.
-fn page(visit: &mut Visit, user: &User, problems: &[Problem], refusal: Option<&str>) -> Response {
+/// The form for a new password.
+fn page(visit: &mut Visit, user: &User, problems: &[Problem]) -> Response {
     let fields = new_password_fields(visit, problems);
     let content: Markup = html! {
-        (summary(&fields))
-        @if let Some(text) = refusal { (alert("password", text)) }
-        h1 { "Choose a new password" }
+        (summary(&fields, problems))
+        h1 { (CHOOSE) }
         p { "For " (user.email) ". You will be logged out everywhere." }
         form method="post" action="/password" {
             // Password managers read here whose password this is.
@@ -145,6 +145,5 @@ fn page(visit: &mut Visit, user: &User, problems: &[Problem], refusal: Option<&s
             button type="submit" { "Change password" }
         }
     };
-    let is_wrong = !problems.is_empty() || refusal.is_some();
-    layout::page(visit, "", &title("Choose a new password", is_wrong), &[content])
+    layout::page(visit, "", &title(CHOOSE, problems), &[content])
 }

@@ -3,7 +3,7 @@
 use maud::html;
 use rouille::Response;
 
-use super::form::{self, Field, alert, new_password, new_password_fields, summary, title};
+use super::form::{self, Field, new_password, new_password_fields, summary, title};
 use super::login::{self, AFTER_LOGIN, Login, TypedEmail};
 use super::{layout, links};
 use crate::accounts::authentication::Authentication;
@@ -12,7 +12,6 @@ use crate::accounts::passwords::Password;
 use crate::accounts::users::{self, NewUser, Problem};
 use crate::accounts::{self, email};
 use crate::error::Error;
-use crate::events::event;
 use crate::http::form::Form;
 use crate::http::next::{self, ReturnPath};
 use crate::sessions::{Flash, MESSAGE_LIFETIME};
@@ -20,16 +19,6 @@ use crate::visit::Visit;
 
 const ALREADY_LOGGED_IN: &str = "You are already logged in.";
 const EMAIL_TAKEN: &str = "Email already registered. Log in instead.";
-
-/// What is wrong with a form.
-enum Refusal<'a> {
-    /// Nothing.
-    None,
-    /// Some of its fields.
-    Fields(&'a [Problem]),
-    /// This network has sent too many forms.
-    Throttled(String),
-}
 
 /// `GET /register`.
 pub fn show(visit: &mut Visit) -> Result<Response, Error> {
@@ -43,9 +32,9 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
     if invited.is_none() && !visit.app.may_register() {
         return Err(Error::RegistrationClosed);
     }
-    let next = next::in_query(visit.request, visit.app.config.public_url.as_ref());
+    let next = visit.next(visit.query("next").as_deref());
     let typed = NewUser { email: invited.as_deref().unwrap_or_default(), ..NewUser::default() };
-    Ok(page(visit, typed, invited.is_some(), next.as_ref(), &Refusal::None))
+    Ok(page(visit, typed, invited.is_some(), next.as_ref(), &[]))
 }
 
 /// The invitation that the visitor has opened, and whom it invites.
@@ -63,7 +52,7 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
     let is_meant =
         |(_, email): &_| form.optional("email").is_some_and(|e| email::fold(e.trim()) == *email);
     let invitation = invitation(visit)?.filter(is_meant).map(|(link, _)| link);
-    let next = next::in_form(&form, visit.app.config.public_url.as_ref());
+    let next = visit.next(form.optional("next"));
     if invitation.is_none()
         && let Some((user, hash)) = links::second_click(visit, "/register", &form)?
     {
@@ -78,16 +67,10 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
         last_name: form.field("last_name")?.trim(),
         email: form.field("email")?.trim(),
     };
-    match register(visit, &form, typed, invitation, next.as_ref()) {
-        Err(Error::Throttled(wait)) => {
-            let refusal = Refusal::Throttled(form::too_many_tries(wait));
-            Ok(form::throttled(
-                page(visit, typed, invitation.is_some(), next.as_ref(), &refusal),
-                wait,
-            ))
-        }
-        answered => answered,
-    }
+    let answer = register(visit, &form, typed, invitation, next.as_ref());
+    form::or_throttled(answer, |problem| {
+        Ok(page(visit, typed, invitation.is_some(), next.as_ref(), &[problem]))
+    })
 }
 
 /// Checks the form, stores the user and logs them in.
@@ -102,13 +85,12 @@ fn register(
     let (password, more) = new_password(visit, form, typed.known())?;
     problems.extend(more);
     if !problems.is_empty() {
-        let refused = page(visit, typed, invitation.is_some(), next, &Refusal::Fields(&problems));
+        let refused = page(visit, typed, invitation.is_some(), next, &problems);
         return Ok(refused.with_status_code(422));
     }
     let Authentication { throttle, passwords, .. } = &visit.app.authentication;
-    throttle.registration(visit.ip).inspect_err(|_| {
-        event("registration-throttled", visit.ip, &[("email", typed.email)]);
-    })?;
+    let counted = throttle.registration(visit.ip);
+    counted.inspect_err(|_| visit.event("registration-throttled", typed.email))?;
     throttle.accept_form(visit.ip);
     let hash = passwords.hash(visit.ip, &password)?;
     let added = match invitation {
@@ -118,12 +100,11 @@ fn register(
     let Some(user) = added else {
         return log_in_instead(visit, typed.email, &password, next);
     };
-    event("registration", visit.ip, &[("email", typed.email)]);
-    visit.log_in(user, &hash, false, None)?;
+    visit.event("registration", typed.email);
+    visit.log_in(user.uid, &hash, false, None)?;
     let welcome = format!("Welcome, {}! Your account was created.", typed.first_name);
-    let answer = login::redirect(next);
     visit.flash(Flash::Notice(welcome))?;
-    Ok(answer)
+    Ok(login::redirect(next))
 }
 
 /// What becomes of a form with an email that has an account already. With this account's password it is a
@@ -146,9 +127,8 @@ fn page(
     typed: NewUser,
     is_invited: bool,
     next: Option<&ReturnPath>,
-    refusal: &Refusal,
+    problems: &[Problem],
 ) -> Response {
-    let problems = if let Refusal::Fields(problems) = refusal { problems } else { &[][..] };
     let [password, confirm] = new_password_fields(visit, problems);
     let fields = [
         Field::new("first_name", "First name", "given-name").value(typed.first_name),
@@ -159,8 +139,7 @@ fn page(
     ]
     .map(|field| field.problems(problems));
     let content = html! {
-        (summary(&fields))
-        @if let Refusal::Throttled(text) = refusal { (alert("first_name", text)) }
+        (summary(&fields, problems))
         h1 { "Register" }
         form method="post" action="/register" {
             (login::next_field(next))
@@ -169,6 +148,5 @@ fn page(
         }
         p.aside { "Already have an account? " (login::link("/login", "Log in", next)) "." }
     };
-    let is_wrong = !matches!(refusal, Refusal::None);
-    layout::page(visit, "/register", &title("Register", is_wrong), &[content])
+    layout::page(visit, "/register", &title("Register", problems), &[content])
 }

@@ -1,16 +1,14 @@
 //! What a session carries from page to page: flash messages, and what handlers keep for later requests.
 //! It is in memory alone, because a restart then loses nothing that a visitor cannot repeat.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Extensions;
 
-use super::{IdHash, SessionId, Sessions};
-use crate::error::Error;
+use super::{IdHash, Sessions};
 
-/// How long a stranger's session with a message is kept.
+/// How long a message waits for the visitor's next page.
 pub const MESSAGE_LIFETIME: Duration = Duration::from_mins(10);
 
 /// A message that the visitor's next page shows once.
@@ -22,16 +20,10 @@ pub enum Flash {
     Alert(String),
 }
 
-/// What a session carries.
+/// What a session carries: at most one value of each type, each until its time is over.
 #[derive(Default)]
-pub(super) struct Carried {
-    /// The messages for the visitor's next page.
-    pub flashes: Vec<Flash>,
-    /// What handlers keep for later requests: at most one value of each type.
-    kept: Extensions,
-}
+pub struct Carried(Extensions);
 
-/// A value that is kept until that moment.
 #[derive(Clone)]
 struct Kept<T> {
     value: T,
@@ -41,90 +33,42 @@ struct Kept<T> {
 impl Carried {
     /// Keeps a value for that time. It replaces an earlier one of the same type.
     pub fn keep<T: Clone + Send + Sync + 'static>(&mut self, value: T, lasts: Duration) {
-        self.kept.insert(Kept { value, until: Instant::now() + lasts });
+        self.0.insert(Kept { value, until: Instant::now() + lasts });
     }
 
-    /// Takes the kept value of that type. `None` if there is none, or its time is over.
-    pub fn take<T: Clone + Send + Sync + 'static>(&mut self) -> Option<T> {
-        let kept = self.kept.remove::<Kept<T>>()?;
-        (Instant::now() < kept.until).then_some(kept.value)
-    }
-
-    /// A copy of the kept value of that type.
+    /// A copy of the value of that type. `None` if there is none, or its time is over.
     pub fn kept<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        let kept = self.kept.get::<Kept<T>>()?;
+        let kept = self.0.get::<Kept<T>>()?;
         (Instant::now() < kept.until).then(|| kept.value.clone())
     }
 
-    /// Whether nothing is kept.
-    pub fn keeps_nothing(&self) -> bool {
-        self.kept.is_empty()
+    /// Takes the value of that type out.
+    pub fn take<T: Clone + Send + Sync + 'static>(&mut self) -> Option<T> {
+        let value = self.kept();
+        self.0.remove::<Kept<T>>();
+        value
+    }
+
+    /// Adds a message for the visitor's next page, unless the same message waits already.
+    pub fn flash(&mut self, flash: Flash) {
+        let mut flashes: Vec<Flash> = self.take().unwrap_or_default();
+        if !flashes.contains(&flash) {
+            flashes.push(flash);
+        }
+        self.keep(flashes, MESSAGE_LIFETIME);
     }
 }
 
 impl Sessions {
-    /// Adds a message to a session, unless the same message waits there already. `false` if this process
-    /// does not have the session in memory.
-    pub fn flash(&self, id: &IdHash, flash: Flash) -> bool {
-        self.with_carried(id, |Carried { flashes, .. }| {
-            if !flashes.contains(&flash) {
-                flashes.push(flash);
-            }
-        })
-        .is_some()
-    }
-
-    /// Takes the messages out of a session.
-    pub fn take_flashes(&self, id: &IdHash) -> Vec<Flash> {
-        self.with_carried(id, |carried| std::mem::take(&mut carried.flashes)).unwrap_or_default()
-    }
-
-    /// Keeps a value with a session for that time, an hour at most. It replaces an earlier one of the same
-    /// type. `false` if this process does not have the session in memory.
-    pub fn keep<T>(&self, id: &IdHash, value: T, lasts: Duration) -> bool
-    where
-        T: Clone + Send + Sync + 'static,
-    {
-        self.with_carried(id, |carried| carried.keep(value, lasts)).is_some()
-    }
-
-    /// A copy of the value of that type that a session keeps.
-    pub fn kept<T: Clone + Send + Sync + 'static>(&self, id: &IdHash) -> Option<T> {
-        self.with_carried(id, |carried| carried.kept())?
-    }
-
-    /// Takes the value of that type out of a session. Of requests at the same moment, one gets it.
-    pub fn take_kept<T: Clone + Send + Sync + 'static>(&self, id: &IdHash) -> Option<T> {
-        self.with_carried(id, Carried::take)?
-    }
-
-    /// Begins a stranger's session that lasts for that time. It takes over what the stranger's session
-    /// `replaced` carried.
-    pub fn begin_stranger(
-        &self,
-        ip: IpAddr,
-        replaced: Option<&IdHash>,
-        lasts: Duration,
-    ) -> Result<SessionId, Error> {
-        let id = SessionId::random()?;
-        let mut strangers = self.strangers.lock();
-        let carried = replaced.and_then(|replaced| strangers.end(replaced)).unwrap_or_default();
-        strangers.begin(id.hash(), ip, carried, lasts);
-        Ok(id)
-    }
-
-    /// Whether this process knows a stranger's session with that id.
-    pub fn is_stranger(&self, id: &IdHash) -> bool {
-        self.strangers.lock().carried(id).is_some()
-    }
-
-    fn with_carried<T>(&self, id: &IdHash, change: impl FnOnce(&mut Carried) -> T) -> Option<T> {
+    /// Looks at what a session carries, or changes it. Of requests at the same moment, one after the other
+    /// does. `None` if this process does not have the session in memory.
+    pub fn carried<T>(&self, id: &IdHash, look: impl FnOnce(&mut Carried) -> T) -> Option<T> {
         let entry = self.shard(id).get(id).map(Arc::clone);
         if let Some(entry) = entry
             && let Some(carried) = &mut *entry.carried.lock()
         {
-            return Some(change(carried));
+            return Some(look(carried));
         }
-        self.strangers.lock().carried(id).map(change)
+        self.strangers.lock().carried(id).map(look)
     }
 }

@@ -10,46 +10,43 @@
 //! deleted, or when it expires.
 
 mod carried;
-mod ending;
 mod id;
-mod list;
 mod session;
 mod strangers;
 mod table;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
+use postgres::Transaction;
 
-use self::carried::Carried;
-pub use self::carried::{Flash, MESSAGE_LIFETIME};
+pub use self::carried::{Carried, Flash, MESSAGE_LIFETIME};
 pub use self::id::{IdHash, SessionId};
-pub use self::list::{List, SessionSummary};
-pub use self::session::{Login, Session, Which};
+pub use self::session::{Login, Proof, Session, SessionSummary, Which};
 use self::strangers::Strangers;
 use self::table::Table;
 use crate::accounts::passwords::PasswordHash;
-use crate::accounts::users::User;
 use crate::config::Config;
 use crate::database::{Database, count_time};
 use crate::error::Error;
 use crate::fresh::Fresh;
 
-/// How long the map keeps an unused session and its messages. The table keeps the session for longer.
-const KEEP_UNUSED: Duration = Duration::from_mins(10);
-
-/// The same for a session that keeps something for a handler: nothing is kept for longer.
-const KEEP_CARRIED: Duration = Duration::from_hours(1);
+/// How long the map keeps an unused session, and what it carries. The table keeps the session for longer.
+const KEEP_UNUSED: Duration = Duration::from_hours(1);
 
 /// The most users whose lists of sessions are cached. A new one then replaces the least recently used.
 const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 
 /// The map is split into shards with a lock each, so that requests seldom wait for a lock.
 const SHARDS: usize = 64;
+
+/// A user's sessions, the most recently used first.
+pub type List = Arc<[SessionSummary]>;
 
 /// All sessions: those in this process's memory, and the table with the rest.
 pub struct Sessions {
@@ -72,13 +69,6 @@ struct Entry {
     session: Answer<Option<Session>>,
     /// `None` until the table has confirmed that there is such a session.
     carried: Mutex<Option<Carried>>,
-}
-
-impl Entry {
-    fn is_worth_its_place(&self) -> bool {
-        let keeps_nothing = self.carried.lock().as_ref().is_none_or(Carried::keeps_nothing);
-        !self.session.is_unused_for(if keeps_nothing { KEEP_UNUSED } else { KEEP_CARRIED })
-    }
 }
 
 impl Sessions {
@@ -107,16 +97,16 @@ impl Sessions {
     /// was turned on, in the meantime.
     pub fn begin(
         &self,
-        user: User,
+        uid: i64,
         hash: &PasswordHash,
         login: Login,
         replaced: Option<&IdHash>,
     ) -> Result<Option<SessionId>, Error> {
         let id = SessionId::random()?;
-        let (id_hash, uid, entry) = (id.hash(), user.uid, Arc::new(Entry::default()));
+        let (id_hash, entry) = (id.hash(), Arc::new(Entry::default()));
         // The map gets it before the table, so that whoever ends it meanwhile finds it in both.
         self.shard(&id_hash).insert(id_hash, Arc::clone(&entry));
-        let begun = entry.session.get(|| self.table.insert(&id_hash, replaced, user, hash, login));
+        let begun = entry.session.get(|| self.table.insert(&id_hash, replaced, uid, hash, login));
         if !matches!(begun, Ok(Some(_))) {
             self.shard(&id_hash).remove(&id_hash);
             return begun.map(|_| None);
@@ -132,9 +122,42 @@ impl Sessions {
     /// Ends sessions of a user: at once in this process, and within a second in every other. Returns how
     /// many it ended.
     pub fn end(&self, uid: i64, which: Which) -> Result<usize, Error> {
-        let ended = self.table.delete(uid, which)?;
-        self.forget(uid, &ended);
-        Ok(ended.len())
+        Ok(self.end_with(uid, which, |_| Ok(true))?.unwrap_or(0))
+    }
+
+    /// The same together with a change of the user's row, in one transaction. `None`, with nothing changed,
+    /// if `change` returns `false`.
+    pub(crate) fn end_with(
+        &self,
+        uid: i64,
+        which: Which,
+        change: impl FnOnce(&mut Transaction) -> Result<bool, postgres::Error> + Send + 'static,
+    ) -> Result<Option<usize>, Error> {
+        let ended = self.table.delete_with(uid, which, change)?;
+        Ok(ended.map(|ended| {
+            self.forget(uid, &ended);
+            ended.len()
+        }))
+    }
+
+    /// Begins a stranger's session that lasts for that time. It takes over what the stranger's session
+    /// `replaced` carried.
+    pub fn begin_stranger(
+        &self,
+        ip: IpAddr,
+        replaced: Option<&IdHash>,
+        lasts: Duration,
+    ) -> Result<SessionId, Error> {
+        let id = SessionId::random()?;
+        let mut strangers = self.strangers.lock();
+        let carried = replaced.and_then(|replaced| strangers.end(replaced)).unwrap_or_default();
+        strangers.begin(id.hash(), ip, carried, lasts);
+        Ok(id)
+    }
+
+    /// Whether this process knows a stranger's session with that id.
+    pub fn is_stranger(&self, id: &IdHash) -> bool {
+        self.strangers.lock().carried(id).is_some()
     }
 
     /// Call this after a change of what a session knows of its user. The next request queries the table.
@@ -165,7 +188,7 @@ impl Sessions {
         self.strangers.lock().sweep();
         for shard in &self.shards {
             let mut entries = shard.lock();
-            entries.retain(|_, entry| entry.is_worth_its_place());
+            entries.retain(|_, entry| !entry.session.is_unused_for(KEEP_UNUSED));
             let room = entries.len() * 2;
             entries.shrink_to(room);
         }

@@ -1,4 +1,4 @@
-//! What is known of a login session.
+//! What is known of a login session: by the visitor's request, and by the list of a user's sessions.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,11 +6,32 @@ use std::time::{Duration, SystemTime};
 
 use postgres::Row;
 
-use crate::accounts::second_factor::Proof;
 use crate::accounts::users::User;
 
 /// A login of less than this age is recent (OWASP ASVS 5.0, 7.5.1 and 7.5.2).
 const RECENT: Duration = Duration::from_mins(10);
+
+/// With what a user proved the second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The six digits of an app.
+    Code,
+    /// A recovery code.
+    RecoveryCode,
+}
+
+impl Proof {
+    /// Its name in the table.
+    pub fn as_str(self) -> &'static str {
+        if self == Proof::Code { "code" } else { "recovery code" }
+    }
+
+    /// The proof in a row's column `second_factor`.
+    fn from_row(row: &Row) -> Option<Proof> {
+        let name: Option<&str> = row.get("second_factor");
+        [Proof::Code, Proof::RecoveryCode].into_iter().find(|proof| Some(proof.as_str()) == name)
+    }
+}
 
 /// What the table records about a login.
 #[derive(Clone, Copy)]
@@ -45,12 +66,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// The session in a row with the columns number, remembered, `second_factor` and `recovery_codes`.
-    pub(super) fn from_row(row: &Row, age: Duration, user: User) -> Session {
+    /// The session in a row with the columns number, remembered, `second_factor`, `recovery_codes`, age (in
+    /// seconds), and those of its user.
+    pub(super) fn from_row(row: &Row) -> Session {
+        let age = Duration::try_from_secs_f64(row.get("age")).unwrap_or_default();
         Session {
             number: row.get("number"),
             remembered: row.get("remembered"),
-            user: Arc::new(user),
+            user: Arc::new(User::from_row(row)),
             proof: Proof::from_row(row),
             recovery_codes: row.get("recovery_codes"),
             began: SystemTime::now() - age,
@@ -62,6 +85,36 @@ impl Session {
     pub fn is_recent(&self) -> bool {
         // An error means that the clock was set back: then the login cannot be old.
         self.began.elapsed().unwrap_or_default() < RECENT
+    }
+}
+
+/// A session as its user sees it in the list.
+#[derive(Clone, Debug)]
+pub struct SessionSummary {
+    /// The session's public number.
+    pub number: i64,
+    /// When it began.
+    pub created_at: SystemTime,
+    /// When it was last used, to the minute.
+    pub last_seen_at: SystemTime,
+    /// The browser's `User-Agent` header at login.
+    pub user_agent: String,
+    /// The visitor's address at login.
+    pub ip: IpAddr,
+    /// With what the user proved the second factor. `None` for a password alone.
+    pub proof: Option<Proof>,
+}
+
+impl SessionSummary {
+    pub(super) fn from_row(row: &Row) -> SessionSummary {
+        SessionSummary {
+            number: row.get("number"),
+            created_at: row.get("created_at"),
+            last_seen_at: row.get("last_seen_at"),
+            user_agent: row.get("user_agent"),
+            ip: row.get("ip"),
+            proof: Proof::from_row(row),
+        }
     }
 }
 

@@ -1,17 +1,11 @@
 //! The queries on the sessions table. The database's clock decides, for all processes, what has expired.
 
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use postgres::Transaction;
 
-use super::IdHash;
-use super::list::SessionSummary;
-use super::session::{Login, Session, Which};
+use super::{IdHash, Login, Proof, Session, SessionSummary, Which};
 use crate::accounts::passwords::PasswordHash;
-use crate::accounts::second_factor::Proof;
-use crate::accounts::users::User;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
@@ -19,16 +13,8 @@ use crate::error::Error;
 /// The most sessions that a user's list shows.
 const MAX_LISTED: i64 = 100;
 
-/// The most rows that one statement of a sweep deletes.
-const BATCH: i64 = 500;
-
-/// Deletes sessions of a user: all, or only one, or all but one.
-const DELETE: &str = "
-    DELETE FROM sessions
-    WHERE uid = $1
-      AND (number = $2 OR $2 IS NULL)
-      AND number IS DISTINCT FROM $3
-    RETURNING id_hash";
+/// The most rows that one sweep deletes.
+const MAX_SWEPT: i64 = 5_000;
 
 /// The sessions table, and the settings for how long sessions last, in seconds.
 pub(super) struct Table {
@@ -55,7 +41,7 @@ impl Table {
         &self,
         session: &IdHash,
         replaced: Option<&IdHash>,
-        user: User,
+        uid: i64,
         hash: &PasswordHash,
         Login { remember, user_agent, ip, proof }: Login,
     ) -> Result<Option<Session>, Error> {
@@ -76,13 +62,15 @@ impl Table {
                 DELETE FROM sessions
                 WHERE id_hash = $2 AND EXISTS (SELECT FROM inserted)
             )
-            SELECT number, remembered, second_factor, cardinality(recovery_codes) AS recovery_codes
+            SELECT number, remembered, uid, first_name, last_name, email, second_factor,
+                cardinality(recovery_codes) AS recovery_codes,
+                0::FLOAT8 AS age
             FROM inserted, users
             WHERE uid = $3";
         let lasts = if remember { self.remembered } else { self.idle.min(self.lifetime) };
         let (session, replaced) = (*session, replaced.copied());
         let (hash, user_agent) = (hash.as_str().to_owned(), user_agent.to_owned());
-        let (uid, proof) = (user.uid, proof.map(Proof::as_str));
+        let proof = proof.map(Proof::as_str);
         let row = self.database.run(move |connection| {
             let (session, replaced) = (session.as_bytes(), replaced.as_ref().map(IdHash::as_bytes));
             connection.query_opt(
@@ -90,7 +78,7 @@ impl Table {
                 &[&session, &replaced, &uid, &hash, &lasts, &remember, &user_agent, &ip, &proof],
             )
         })?;
-        Ok(row.map(|row| Session::from_row(&row, Duration::ZERO, user)))
+        Ok(row.as_ref().map(Session::from_row))
     }
 
     /// The session with that hash, and its user. The query also records that the session was seen: at
@@ -123,10 +111,7 @@ impl Table {
         let row = self.database.run(move |connection| {
             connection.query_opt(SQL, &[&session.as_bytes(), &idle, &lifetime, &remembered, &touch])
         })?;
-        Ok(row.map(|row| {
-            let age = Duration::try_from_secs_f64(row.get("age")).unwrap_or_default();
-            Session::from_row(&row, age, User::from_row(&row))
-        }))
+        Ok(row.as_ref().map(Session::from_row))
     }
 
     /// A user's live sessions, the most recently used first.
@@ -143,15 +128,6 @@ impl Table {
         Ok(rows.iter().map(SessionSummary::from_row).collect())
     }
 
-    /// Deletes sessions of a user, and returns their hashes.
-    pub(super) fn delete(&self, uid: i64, which: Which) -> Result<Vec<IdHash>, Error> {
-        let (only, except) = which.numbers();
-        let rows = self
-            .database
-            .run(move |connection| connection.query(DELETE, &[&uid, &only, &except]))?;
-        Ok(rows.iter().filter_map(IdHash::from_row).collect())
-    }
-
     /// Makes a change to the row of a user, deletes sessions of theirs, and returns the hashes of these, in
     /// one transaction. `None`, with nothing changed, if `change` returns `false`.
     pub(super) fn delete_with(
@@ -165,6 +141,12 @@ impl Table {
             FROM users
             WHERE uid = $1
             FOR UPDATE";
+        const DELETE: &str = "
+            DELETE FROM sessions
+            WHERE uid = $1
+              AND (number = $2 OR $2 IS NULL)
+              AND number IS DISTINCT FROM $3
+            RETURNING id_hash";
         self.database.run(move |connection| {
             let mut transaction = connection.transaction()?;
             // First, because it waits for logins under way, whose sessions must be deleted, too.
@@ -180,7 +162,8 @@ impl Table {
         })
     }
 
-    /// Deletes expired sessions in batches, so that no lock is held for long. Returns how many.
+    /// Deletes the oldest expired sessions, and returns how many. Not all at once, so that the statement is
+    /// over before its deadline: what is left is expired all the same, and goes with the next sweep.
     pub(super) fn sweep(&self) -> Result<u64, Error> {
         const SQL: &str = "
             DELETE FROM sessions
@@ -192,14 +175,6 @@ impl Table {
                 LIMIT $1
                 FOR UPDATE SKIP LOCKED
             )";
-        let mut swept = 0;
-        loop {
-            let batch = self.database.run(move |connection| connection.execute(SQL, &[&BATCH]))?;
-            swept += batch;
-            if batch < BATCH.unsigned_abs() {
-                return Ok(swept);
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
+        self.database.run(|connection| connection.execute(SQL, &[&MAX_SWEPT]))
     }
 }

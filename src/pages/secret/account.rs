@@ -7,7 +7,6 @@ use super::page;
 use crate::accounts::profile::{self, Change};
 use crate::accounts::users::{NewUser, Problem};
 use crate::error::Error;
-use crate::events::event;
 use crate::pages::form::{Field, summary};
 use crate::pages::layout;
 use crate::pages::login::AFTER_LOGIN;
@@ -44,8 +43,8 @@ pub fn rename(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
 
 /// `POST /account/delete`.
 pub fn delete(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
-    visit.app.sessions.remove_user(session.user.uid)?;
-    event("account-deleted", visit.ip, &[("email", &session.user.email)]);
+    profile::remove(&visit.app.sessions, session.user.uid)?;
+    visit.event("account-deleted", &session.user.email);
     visit.redirect("/", Flash::Notice(DELETED.to_owned()))
 }
 
@@ -62,7 +61,7 @@ pub fn section(visit: &Visit, session: &Session, refused: Option<Refused>) -> Ma
     html! {
         section aria-labelledby=(SECTION) {
             h2 id=(SECTION) { "Your account" }
-            (summary(&fields))
+            (summary(&fields, problems))
             p {
                 "Your email is " (user.email) ". Other sites know you by it, so you cannot change it yourself. Ask " (layout::operator(&visit.app.config)) "."
             }

@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 use rouille::Response;
 
-use super::form::title;
 use super::layout;
 use crate::error::Error;
 use crate::sessions::Session;
@@ -25,25 +24,22 @@ pub fn show(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
 
 /// The page. `refused` is the section whose form was refused, with its errors, if there is one.
 fn page(visit: &mut Visit, session: &Session, refused: Option<Section>) -> Result<Response, Error> {
-    let is_wrong = refused.is_some();
-    let sessions = sessions::section(visit, session)?;
+    let mut title = visit.app.config.members_page.clone();
     let mut sections = vec![
         ("files", files::section(visit)),
-        ("change-password", password::section(visit, session, &[], None)),
+        ("change-password", password::section(visit, session, &[])),
         ("second-factor", second_factor::section(visit, session, &[])),
-        ("sessions", sessions),
+        ("sessions", sessions::section(visit, session)?),
         ("account", account::section(visit, session, None)),
     ];
     if second_factor::is_missing(visit) {
         sections.retain(|(id, _)| *id == "second-factor");
     }
-    if let Some((id, section)) = refused
-        && let Some(usual) = sections.iter_mut().find(|(known, _)| *known == id)
-    {
-        usual.1 = section;
+    if let Some(refused) = refused {
+        title.insert_str(0, "Error: ");
+        sections.iter_mut().filter(|it| it.0 == refused.0).for_each(|it| *it = refused.clone());
     }
     let heading = html! { h1 { "Hello, " (layout::name(&session.user.full_name())) "!" } };
     let content: Vec<_> = [heading].into_iter().chain(sections.into_iter().map(|s| s.1)).collect();
-    let name = visit.app.config.members_page.clone();
-    Ok(layout::page(visit, "/secret", &title(&name, is_wrong), &content))
+    Ok(layout::page(visit, "/secret", &title, &content))
 }

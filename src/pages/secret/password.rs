@@ -7,11 +7,11 @@ use super::page;
 use crate::accounts::authentication::Authentication;
 use crate::accounts::mail::Letter;
 use crate::accounts::passwords::Password;
+use crate::accounts::profile;
 use crate::accounts::users::Problem;
 use crate::error::Error;
-use crate::events::event;
 use crate::http::form::Form;
-use crate::pages::form::{self, Field, alert, new_password, new_password_fields, summary};
+use crate::pages::form::{self, Field, new_password, new_password_fields, summary};
 use crate::pages::login::AFTER_LOGIN;
 use crate::sessions::{Flash, Session};
 use crate::visit::Visit;
@@ -24,13 +24,8 @@ const SECTION: &str = "change-password";
 
 /// `POST /password` with the current one.
 pub fn change(visit: &mut Visit, session: &Session, form: &Form) -> Result<Response, Error> {
-    match check_and_change(visit, session, form) {
-        Err(Error::Throttled(wait)) => {
-            let section = section(visit, session, &[], Some(&form::too_many_tries(wait)));
-            Ok(form::throttled(page(visit, session, Some((SECTION, section)))?, wait))
-        }
-        answered => answered,
-    }
+    let answer = check_and_change(visit, session, form);
+    form::or_throttled(answer, |problem| refuse(visit, session, &[problem]))
 }
 
 fn check_and_change(visit: &mut Visit, session: &Session, form: &Form) -> Result<Response, Error> {
@@ -43,14 +38,13 @@ fn check_and_change(visit: &mut Visit, session: &Session, form: &Form) -> Result
         problems.insert(0, ("current_password", WRONG.to_owned()));
     }
     let Some((user, old)) = found.filter(|_| problems.is_empty()) else {
-        let section = section(visit, session, &problems, None);
-        return Ok(page(visit, session, Some((SECTION, section)))?.with_status_code(422));
+        return Ok(refuse(visit, session, &problems)?.with_status_code(422));
     };
     throttle.accept_form(visit.ip);
     let new = passwords.hash(visit.ip, &password)?;
-    let changed = visit.app.sessions.change_password(user.uid, &old, &new)?;
+    let changed = profile::change_password(&visit.app.sessions, user.uid, &old, &new)?;
     let (user, hash) = if changed.is_some() {
-        event("password-changed", visit.ip, &[("email", &user.email)]);
+        visit.event("password-changed", &user.email);
         visit.app.mail.tell(&user.email, Letter::PasswordChanged);
         (user, new)
     } else {
@@ -58,25 +52,24 @@ fn check_and_change(visit: &mut Visit, session: &Session, form: &Form) -> Result
         let is_set = visit.app.authentication.authenticate(&user.email, &password, visit.ip)?;
         is_set.ok_or(Error::LoginRequired)?
     };
-    visit.log_in(user, &hash, session.remembered, session.proof)?;
+    visit.log_in(user.uid, &hash, session.remembered, session.proof)?;
     visit.redirect(AFTER_LOGIN, Flash::Notice(CHANGED.to_owned()))
 }
 
-/// The section with the form, and what is wrong with its fields or with the form as a whole.
-pub fn section(
-    visit: &Visit,
-    session: &Session,
-    problems: &[Problem],
-    refusal: Option<&str>,
-) -> Markup {
+fn refuse(visit: &mut Visit, session: &Session, problems: &[Problem]) -> Result<Response, Error> {
+    let section = section(visit, session, problems);
+    page(visit, session, Some((SECTION, section)))
+}
+
+/// The section with the form.
+pub fn section(visit: &Visit, session: &Session, problems: &[Problem]) -> Markup {
     let current = Field::new("current_password", "Current password", "current-password");
     let [password, confirm] = new_password_fields(visit, problems);
     let fields = [current.problems(problems), password, confirm];
     html! {
         section aria-labelledby=(SECTION) {
             h2 id=(SECTION) { "Password" }
-            (summary(&fields))
-            @if let Some(text) = refusal { (alert("current_password", text)) }
+            (summary(&fields, problems))
             form method="post" action="/password" {
                 // Password managers read here whose password this is.
                 input type="email" name="username" value=(session.user.email)

@@ -13,11 +13,10 @@ use crate::accounts::second_factor::{self, Key, RecoveryCodes};
 use crate::accounts::users::Problem;
 use crate::config::SecondFactor;
 use crate::error::Error;
-use crate::events::event;
 use crate::http::forward_auth;
 use crate::pages::form::{Field, summary};
 use crate::pages::login::AFTER_LOGIN;
-use crate::sessions::{Flash, Session, Which};
+use crate::sessions::{Flash, Session};
 use crate::visit::Visit;
 
 const OFF: &str = "Off: your password alone logs you in. With a second factor, a login also needs a code \
@@ -69,11 +68,9 @@ pub fn confirm(visit: &mut Visit, session: &Session) -> Result<Response, Error> 
         let section = section(visit, session, &[("code", WRONG.to_owned())]);
         return Ok(page(visit, session, Some((SECTION, section)))?.with_status_code(422));
     };
-    let (uid, number) = (session.user.uid, session.number);
-    let (codes, turn_on) = second_factor::turn_on(uid, number, &key, step)?;
-    if visit.app.sessions.end_with(uid, Which::AllBut(number), turn_on)?.is_some() {
+    if let Some(codes) = second_factor::turn_on(&visit.app.sessions, session, &key, step)? {
         visit.keep(codes, SET_UP_TIME)?;
-        event("second-factor-on", visit.ip, &[("email", &session.user.email)]);
+        visit.event("second-factor-on", &session.user.email);
         visit.app.mail.tell(&session.user.email, Letter::SecondFactorChanged);
     }
     visit.take_kept::<Key>();
@@ -85,7 +82,7 @@ pub fn confirm(visit: &mut Visit, session: &Session) -> Result<Response, Error> 
 pub fn turn_off(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
     visit.take_kept::<Key>();
     if visit.app.second_factors.turn_off(session.user.uid)? {
-        event("second-factor-off", visit.ip, &[("email", &session.user.email)]);
+        visit.event("second-factor-off", &session.user.email);
         visit.app.mail.tell(&session.user.email, Letter::SecondFactorChanged);
     }
     visit.refresh()?;
@@ -140,7 +137,7 @@ fn set_up(visit: &Visit, session: &Session, key: &Key, problems: &[Problem]) -> 
     let url = format!("otpauth://totp/{site}:{email}?secret={text}&issuer={site}");
     let field = [Field::new("code", "Code from the app", "one-time-code").problems(problems)];
     html! {
-        (summary(&field))
+        (summary(&field, problems))
         p {
             "Scan this with an authenticator app, or " a href=(url) { "open the app on this device" } ":"
         }
