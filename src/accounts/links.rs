@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use postgres::Transaction;
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -190,5 +189,5 @@ fn make(
 /// 256 bits from the operating system's random number generator, as 43 letters, digits, hyphens and
 /// underscores.
 pub(in crate::accounts) fn random_number() -> Result<String, Error> {
-    Ok(URL_SAFE_NO_PAD.encode(random::bytes::<32>()?))
+    Ok(BASE64URL_NOPAD.encode(&random::bytes::<32>()?))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use data_encoding::HEXLOWER;
 use rouille::Response;
 use sha2::{Digest, Sha256};
 
@@ -22,8 +23,8 @@ pub static ICON: LazyLock<String> = LazyLock::new(|| path("icon", "svg", SVG));
 
 /// The path contains a hash of the content, so the content at a path never changes.
 fn path(name: &str, extension: &str, content: &str) -> String {
-    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(content).into();
-    format!("/assets/{name}-{a:02x}{b:02x}{c:02x}{d:02x}.{extension}")
+    let hash = HEXLOWER.encode(&Sha256::digest(content)[..4]);
+    format!("/assets/{name}-{hash}.{extension}")
 }
 
 /// `GET /assets/…`: the style sheet or the icon. Browsers may cache it for a year.

@@ -1,8 +1,7 @@
 //! Session ids: the secret in the visitor's cookie, and its hash, which the server stores. Neither type
 //! can be printed.
 
-use std::fmt::Write;
-
+use data_encoding::HEXLOWER;
 use postgres::Row;
 use sha2::{Digest, Sha256};
 
@@ -38,11 +37,7 @@ impl SessionId {
     /// # Errors
     /// [`Error::System`] if that generator fails.
     pub fn random() -> Result<SessionId, Error> {
-        let mut hex = String::with_capacity(64);
-        for byte in random::bytes::<32>()? {
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Ok(SessionId(hex))
+        Ok(SessionId(HEXLOWER.encode(&random::bytes::<32>()?)))
     }
 
     /// Parses a cookie's value. `None` if it does not have the form of an id.
