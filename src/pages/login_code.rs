@@ -61,6 +61,7 @@ fn finish(
         let problem = (WHOLE_FORM, WRONG.to_owned());
         return Ok(page(visit, is_recovery, &[problem]).with_status_code(401));
     };
+    visit.take_kept::<(Login, Key)>();
     if proof == Proof::RecoveryCode {
         visit.event("recovery-code-used", &login.user.email);
     }

@@ -5,9 +5,15 @@
 //! that one process ends is invalid in every process within a second, a flood of requests for one
 //! session costs one query a second, and a restart logs nobody out.
 //!
-//! A session begins with a login, a registration or a password change. It ends with a logout, the
-//! button "Log out" in the list, the next login in the same browser, a password change, when its user is disabled or
-//! deleted, or when it expires.
+//! A session begins with a login, a registration or a password change. It ends with a logout, the button
+//! "Log out" in the list, the next login in the same browser, a password change, a second factor that is
+//! turned on in another browser, when its user is disabled or deleted, or when it expires. Expired rows are
+//! deleted within a minute.
+//!
+//! "Remember me" changes two things, and stores nothing else: the row's column `remembered` gives the session
+//! 30 days from the login, however seldom it is used, instead of 2 hours from the last use and 12 in all; and
+//! the browser keeps the cookie for those 30 days instead of until it is closed (`Max-Age`). All times are
+//! settings. Everything that ends a session ends a remembered one.
 
 mod carried;
 mod id;
@@ -111,10 +117,9 @@ impl Sessions {
             self.shard(&id_hash).remove(&id_hash);
             return begun.map(|_| None);
         }
-        *entry.carried.lock() = Some(Carried::default());
-        if let Some(replaced) = replaced {
-            self.strangers.lock().end(replaced);
-        }
+        // What a stranger had is the member's now, such as a link that was opened. What another member had is not.
+        let carried = replaced.and_then(|replaced| self.strangers.lock().end(replaced));
+        *entry.carried.lock() = Some(carried.unwrap_or_default());
         self.forget(uid, replaced.map_or(&[], std::slice::from_ref));
         Ok(Some(id))
     }
