@@ -17,6 +17,21 @@
 //!    error page or a redirect to the login; after too many tries, a handler shows its own form again.
 //! 6. The listener writes the response.
 //!
+//! For a login, from the first byte to the session:
+//!
+//! | What happens | Where | If not |
+//! |---|---|---|
+//! | the connection gets a place in the table | `admit` in `http/listener.rs` | 503: this network, or all together, have too many |
+//! | bytes are collected until a whole request is there | `Connection::read` in `http/connection.rs` | 408 after 10 s |
+//! | head and body are split, strictly | `Head::parse` in `http/read.rs` | 400, 413, 414, 417, 431, 501 or 505 |
+//! | the sender is found behind trusted proxies, and a [`Request`](rouille::Request) is made | `http/forwarded.rs` | |
+//! | the form does not come from another site | `route` in `router.rs`, by `http/cross_origin.rs` | 403 |
+//! | the path and the method are in the route table | `find` in `router.rs` | 404 or 405 |
+//! | the cookie's session is looked up, in memory or in the table | `Visit::identify`, `Sessions::find` | 503 if the database does not answer |
+//! | the form is read, and email and password are checked | `submit` in `pages/login.rs`, `accounts/authentication.rs` | 401, or 429 after too many tries |
+//! | a session begins, in memory and in the table | `Visit::log_in`, `Sessions::begin` | |
+//! | the response gets its cookie and its headers | `App::answer` in `router.rs` | |
+//!
 //! # Many connections, few threads
 //!
 //! Handlers are plain blocking code, and most connections have nothing to do. So a thread belongs to a
@@ -38,8 +53,8 @@
 //!
 //! A handler that waits for a hash or a query holds its worker. A supervisor looks at the busy workers
 //! every millisecond, and replaces each that is still at the same event. A worker that was replaced goes
-//! to a reserve after its request, from which it replaces others, or ends if the reserve is full. A client that reads slowly holds nobody: the rest of its answer
-//! is parked with its connection.
+//! to a reserve after its request, from which it replaces others, or ends if the reserve is full. A client
+//! that reads slowly holds nobody: the rest of its answer is parked with its connection.
 //!
 //! # What always holds
 //!

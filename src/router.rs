@@ -1,5 +1,10 @@
 //! The route table, the checks before a handler runs, and the pages for errors.
 //!
+//! Where a login is required, the table says `Members` or `Recent`. That cannot be forgotten: a handler that
+//! works for a member takes a [`Session`], which only `sessions/` can make, so with `Anybody` it would not
+//! compile. The one exception is `POST /password`, which strangers with a link send, too: it looks at
+//! `visit.member` itself.
+//!
 //! Only this file turns errors and panics into responses. A handler may show its own form again after too
 //! many tries.
 

@@ -156,13 +156,6 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
-    /// Takes the messages that wait for this visitor. A HEAD request takes none, because its response
-    /// shows none.
-    pub fn take_flashes(&self) -> Vec<Flash> {
-        let is_shown = self.request.method() != "HEAD";
-        is_shown.then(|| self.take_kept()).flatten().unwrap_or_default()
-    }
-
     /// Keeps a value in memory with the visitor's session, for an hour at most: a member's, or a stranger's
     /// with a new id. It replaces an earlier value of the same type. Nobody but this visitor gets at it.
     pub fn keep<T>(&mut self, value: T, lasts: Duration) -> Result<(), Error>
@@ -181,9 +174,15 @@ impl<'a> Visit<'a> {
         self.carried(|carried| carried.kept())?
     }
 
-    /// Takes the value out. Of requests at the same moment, one gets it.
+    /// Takes the value out. Of requests at the same moment, one gets it. A HEAD request gets none, because
+    /// its response shows none.
     pub fn take_kept<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.carried(Carried::take)?
+        if self.request.method() == "HEAD" { None } else { self.carried(Carried::take)? }
+    }
+
+    /// Takes the messages that wait for this visitor.
+    pub fn take_flashes(&self) -> Vec<Flash> {
+        self.take_kept().unwrap_or_default()
     }
 
     fn carried<T>(&self, look: impl FnOnce(&mut Carried) -> T) -> Option<T> {

@@ -43,6 +43,7 @@ const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 /// ```compile_fail,E0277
 /// fn print(password: &doorward::accounts::passwords::Password) { print!("{password}") }
 /// ```
+#[derive(Clone)]
 pub struct Password(String);
 
 /// A password's hash in bcrypt's format: `$2b$<cost>$<salt and hash>`, 60 characters.
@@ -83,10 +84,9 @@ impl Password {
                 "Too long: at most {MAX_BYTES} letters; accents and emoji count for more."
             ));
         }
-        let known =
-            names_and_email.iter().map(|text| &text[..text.floor_char_boundary(MAX_KNOWN_BYTES)]);
-        let words = known.clone().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
-        let known: Vec<&str> = known.chain(words).collect();
+        let known = names_and_email.map(|text| &text[..text.floor_char_boundary(MAX_KNOWN_BYTES)]);
+        let words = known.iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
+        let known: Vec<&str> = known.into_iter().chain(words).collect();
         let beginning: String = self.0.chars().take(MAX_JUDGED_CHARS).collect();
         let estimate = zxcvbn(&beginning, &known);
         if estimate.score() >= Score::Three {
@@ -153,7 +153,7 @@ impl Passwords {
         password: &Password,
         names_and_email: [&str; 3],
     ) -> Result<Option<String>, Error> {
-        let (password, min_chars) = (Password(password.0.clone()), self.min_chars);
+        let (password, min_chars) = (password.clone(), self.min_chars);
         let known = names_and_email.map(str::to_owned);
         self.run_queued(ip, move || {
             password.weakness(known.each_ref().map(String::as_str), min_chars)
@@ -166,7 +166,7 @@ impl Passwords {
     /// Those of [`Password::hash`]; [`Error::Busy`] if the turn of this visitor's network did not come
     /// within 10 s.
     pub fn hash(&self, ip: IpAddr, password: &Password) -> Result<PasswordHash, Error> {
-        let (password, cost) = (Password(password.0.clone()), self.cost);
+        let (password, cost) = (password.clone(), self.cost);
         self.run_queued(ip, move || password.hash(cost))?
     }
 

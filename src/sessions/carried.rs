@@ -1,5 +1,10 @@
 //! What a session carries from page to page: flash messages, and what handlers keep for later requests.
 //! It is in memory alone, because a restart then loses nothing that a visitor cannot repeat.
+//!
+//! The way of a flash message: a handler calls `Visit::redirect`, and the message waits here, with the
+//! member's session or with the stranger's; a stranger who has none gets one, and its cookie, for this. The
+//! visitor's next page, `layout::page`, takes it out and shows it. One that nobody fetches is gone after
+//! 10 minutes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -97,7 +97,7 @@ pub fn is_missing(visit: &Visit) -> bool {
 
 /// What such a member gets instead of a page. `None` for everybody else, and for what a set-up needs. Of
 /// the members' page, such a member sees this section alone.
-pub fn instead(visit: &mut Visit) -> Result<Option<Response>, Error> {
+pub fn instead(visit: &Visit) -> Result<Option<Response>, Error> {
     let is_set_up = match visit.path {
         "/login" => visit.request.method() == "POST" || visit.query("again").is_some(),
         path => path.starts_with("/second-factor/") || SET_UP_PATHS.contains(&path),
@@ -112,13 +112,11 @@ pub fn instead(visit: &mut Visit) -> Result<Option<Response>, Error> {
 }
 
 /// The section, with what is wrong with the code.
-pub fn section(visit: &mut Visit, session: &Session, problems: &[Problem]) -> Markup {
-    let is_shown = visit.request.method() != "HEAD";
-    let new_codes = is_shown.then(|| visit.take_kept::<RecoveryCodes>()).flatten();
+pub fn section(visit: &Visit, session: &Session, problems: &[Problem]) -> Markup {
     html! {
         section aria-labelledby=(SECTION) {
             h2 id=(SECTION) { "Second factor" }
-            @if let Some(left) = session.recovery_codes { (on(left, new_codes.as_ref())) }
+            @if let Some(left) = session.recovery_codes { (on(left, visit.take_kept().as_ref())) }
             @else if let Some(key) = visit.kept::<Key>() { (set_up(visit, session, &key, problems)) }
             @else {
                 p { (if is_missing(visit) { REQUIRED } else { OFF }) }
