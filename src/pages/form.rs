@@ -6,15 +6,11 @@ use maud::{Markup, Render, html};
 use rouille::Response;
 
 use super::time;
-use crate::accounts::authentication::Authentication;
 use crate::accounts::email::MAX_EMAIL_BYTES;
 use crate::accounts::name::MAX_NAME_CHARS;
-use crate::accounts::passwords::{MAX_BYTES, NOT_CONFIRMED, Password};
+use crate::accounts::passwords::MAX_BYTES;
 use crate::accounts::users::Problem;
 use crate::error::Error;
-use crate::events::event;
-use crate::http::form::Form;
-use crate::visit::Visit;
 
 const FIELDS_WRONG: &str = "Please look at these again:";
 const PASSWORD_HINT: &str = "characters. A few uncommon words make a good one.";
@@ -33,7 +29,6 @@ pub struct Field<'a> {
     problem: Option<&'a str>,
     has_focus: bool,
     is_fixed: bool,
-    /// The fewest characters of a new password.
     min_chars: usize,
 }
 
@@ -52,6 +47,11 @@ impl<'a> Field<'a> {
     /// Whether the browser puts the cursor into this field.
     pub fn focus(self, has_focus: bool) -> Field<'a> {
         Field { has_focus, ..self }
+    }
+
+    /// The fewest characters that a new password may have.
+    pub fn min_chars(self, min_chars: usize) -> Field<'a> {
+        Field { min_chars, ..self }
     }
 
     /// Whether visitors can only read the field.
@@ -104,41 +104,6 @@ impl Render for Field<'_> {
             }
         }
     }
-}
-
-/// The two fields for a new password.
-pub fn new_password_fields<'a>(visit: &Visit, problems: &'a [Problem]) -> [Field<'a>; 2] {
-    let min_chars = visit.app.config.password_min;
-    [("password", "New password"), ("confirm", "New password again")].map(|(name, label)| {
-        let field = Field::new(name, label, "new-password").problems(problems);
-        Field { min_chars, ..field }
-    })
-}
-
-/// The password in the two fields, and what is wrong with it. `known` are the visitor's names and email,
-/// which a guesser would try. The judging waits in the line of passwords. Because it takes long, the form
-/// counts as refused from before it; call `accept_form` if nothing is wrong.
-///
-/// # Errors
-/// [`Error::BadRequest`] if a field is missing; [`Error::Throttled`] if this network has sent too many
-/// refused forms; [`Error::Busy`] if the turn of the visitor's network does not come within 10 s.
-pub fn new_password(
-    visit: &Visit,
-    form: &Form,
-    known: [&str; 3],
-) -> Result<(Password, Vec<Problem>), Error> {
-    let (typed, again) = (form.field("password")?, form.field("confirm")?);
-    let password = Password::typed(typed);
-    let Authentication { passwords, throttle, .. } = &visit.app.authentication;
-    throttle.form(visit.ip).inspect_err(|_| {
-        event("form-throttled", visit.ip, &[("path", visit.path)]);
-    })?;
-    // If it could not be judged, the form was not refused.
-    let judged = passwords.weakness(visit.ip, &password, known);
-    let weakness = judged.inspect_err(|_| throttle.accept_form(visit.ip))?;
-    let weakness = weakness.map(|text| ("password", text));
-    let difference = (typed != again).then(|| ("confirm", NOT_CONFIRMED.to_owned()));
-    Ok((password, weakness.into_iter().chain(difference).collect()))
 }
 
 /// The problems of a form, each with a link to its field; for one of the form as a whole, to the field to begin

@@ -13,8 +13,10 @@ pub mod password;
 pub mod error;
 pub mod form;
 pub mod layout;
+pub mod new_password;
 pub mod refusals;
 pub mod time;
+pub mod user_agent;
 
 pub mod assets;
 pub mod probes;

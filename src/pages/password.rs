@@ -3,10 +3,9 @@
 use maud::{Markup, html};
 use rouille::Response;
 
-use super::form::{self, Field, new_password, new_password_fields, summary, title};
+use super::form::{self, Field, summary, title};
 use super::secret::password::change;
-use super::{layout, links};
-use crate::accounts::authentication::Authentication;
+use super::{layout, links, new_password};
 use crate::accounts::email::MAX_EMAIL_BYTES;
 use crate::accounts::links::{Link, LinkHash, change_password};
 use crate::accounts::mail::Letter;
@@ -102,13 +101,11 @@ fn check_and_change(
     user: &User,
     form: &Form,
 ) -> Result<Response, Error> {
-    let (password, problems) = new_password(visit, form, user.known())?;
+    let (password, problems) = new_password::judge(visit, form, user.known())?;
     if !problems.is_empty() {
         return Ok(page(visit, user, &problems).with_status_code(422));
     }
-    let Authentication { throttle, passwords, .. } = &visit.app.authentication;
-    throttle.accept_form(visit.ip);
-    let new = passwords.hash(visit.ip, &password)?;
+    let new = new_password::accept(visit, &password)?;
     if change_password(&visit.app.sessions, user.uid, link, &new)?.is_none() {
         return confirm_first_click(visit, form);
     }
@@ -133,7 +130,7 @@ fn opened(visit: &Visit) -> Result<Option<(LinkHash, User)>, Error> {
 
 /// The form for a new password.
 fn page(visit: &mut Visit, user: &User, problems: &[Problem]) -> Response {
-    let fields = new_password_fields(visit, problems);
+    let fields = new_password::fields(visit, problems);
     let content: Markup = html! {
         (summary(&fields, problems))
         h1 { (CHOOSE) }

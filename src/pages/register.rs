@@ -3,10 +3,9 @@
 use maud::html;
 use rouille::Response;
 
-use super::form::{self, Field, new_password, new_password_fields, summary, title};
+use super::form::{self, Field, summary, title};
 use super::login::{self, AFTER_LOGIN, Login, TypedEmail};
-use super::{layout, links};
-use crate::accounts::authentication::Authentication;
+use super::{layout, links, new_password};
 use crate::accounts::links::{Link, LinkHash};
 use crate::accounts::passwords::Password;
 use crate::accounts::users::{self, NewUser, Problem};
@@ -82,17 +81,15 @@ fn register(
     next: Option<&ReturnPath>,
 ) -> Result<Response, Error> {
     let mut problems = typed.problems();
-    let (password, more) = new_password(visit, form, typed.known())?;
+    let (password, more) = new_password::judge(visit, form, typed.known())?;
     problems.extend(more);
     if !problems.is_empty() {
         let refused = page(visit, typed, invitation.is_some(), next, &problems);
         return Ok(refused.with_status_code(422));
     }
-    let Authentication { throttle, passwords, .. } = &visit.app.authentication;
-    let counted = throttle.registration(visit.ip);
+    let counted = visit.app.authentication.throttle.registration(visit.ip);
     counted.inspect_err(|_| visit.event("registration-throttled", typed.email))?;
-    throttle.accept_form(visit.ip);
-    let hash = passwords.hash(visit.ip, &password)?;
+    let hash = new_password::accept(visit, &password)?;
     let added = match invitation {
         Some(link) => accounts::links::register(&visit.app.database, link, typed, &hash)?,
         None => users::add(&visit.app.database, typed, &hash)?,
@@ -129,7 +126,7 @@ fn page(
     next: Option<&ReturnPath>,
     problems: &[Problem],
 ) -> Response {
-    let [password, confirm] = new_password_fields(visit, problems);
+    let [password, confirm] = new_password::fields(visit, problems);
     let fields = [
         Field::new("first_name", "First name", "given-name").value(typed.first_name),
         Field::new("last_name", "Last name", "family-name").value(typed.last_name),

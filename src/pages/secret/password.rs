@@ -4,15 +4,15 @@ use maud::{Markup, html};
 use rouille::Response;
 
 use super::page;
-use crate::accounts::authentication::Authentication;
 use crate::accounts::mail::Letter;
 use crate::accounts::passwords::Password;
 use crate::accounts::profile;
 use crate::accounts::users::Problem;
 use crate::error::Error;
 use crate::http::form::Form;
-use crate::pages::form::{self, Field, new_password, new_password_fields, summary};
+use crate::pages::form::{self, Field, summary};
 use crate::pages::login::AFTER_LOGIN;
+use crate::pages::new_password;
 use crate::sessions::{Flash, Session};
 use crate::visit::Visit;
 
@@ -29,19 +29,17 @@ pub fn change(visit: &mut Visit, session: &Session, form: &Form) -> Result<Respo
 }
 
 fn check_and_change(visit: &mut Visit, session: &Session, form: &Form) -> Result<Response, Error> {
-    let Authentication { throttle, passwords, .. } = &visit.app.authentication;
     let current = Password::typed(form.field("current_password")?);
     // This counts as a login, so a thief of a session cannot guess the password here without limit.
     let found = visit.app.authentication.authenticate(&session.user.email, &current, visit.ip)?;
-    let (password, mut problems) = new_password(visit, form, session.user.known())?;
+    let (password, mut problems) = new_password::judge(visit, form, session.user.known())?;
     if found.is_none() {
         problems.insert(0, ("current_password", WRONG.to_owned()));
     }
     let Some((user, old)) = found.filter(|_| problems.is_empty()) else {
         return Ok(refuse(visit, session, &problems)?.with_status_code(422));
     };
-    throttle.accept_form(visit.ip);
-    let new = passwords.hash(visit.ip, &password)?;
+    let new = new_password::accept(visit, &password)?;
     let changed = profile::change_password(&visit.app.sessions, user.uid, &old, &new)?;
     let (user, hash) = if changed.is_some() {
         visit.event("password-changed", &user.email);
@@ -64,7 +62,7 @@ fn refuse(visit: &mut Visit, session: &Session, problems: &[Problem]) -> Result<
 /// The section with the form.
 pub fn section(visit: &Visit, session: &Session, problems: &[Problem]) -> Markup {
     let current = Field::new("current_password", "Current password", "current-password");
-    let [password, confirm] = new_password_fields(visit, problems);
+    let [password, confirm] = new_password::fields(visit, problems);
     let fields = [current.problems(problems), password, confirm];
     html! {
         section aria-labelledby=(SECTION) {

@@ -6,7 +6,7 @@ use rouille::Response;
 use crate::error::Error;
 use crate::events::event;
 use crate::pages::login::AFTER_LOGIN;
-use crate::pages::time;
+use crate::pages::{time, user_agent};
 use crate::sessions::{Flash, Session, SessionSummary, Which};
 use crate::visit::Visit;
 
@@ -62,7 +62,7 @@ pub fn section(visit: &Visit, this: &Session) -> Result<Markup, Error> {
 fn description(session: &SessionSummary, is_this: bool) -> Markup {
     html! {
         div #{ "session-" (session.number) } {
-            strong { (browser(&session.user_agent)) }
+            strong { (user_agent::readable(&session.user_agent)) }
             " from " (session.ip)
             @if is_this { " " span.this { "this browser" } }
             p.hint { "Last used " (time::ago(session.last_seen_at)) }
@@ -79,40 +79,6 @@ fn end_button(session: impl maud::Render, text: &str) -> Markup {
         form method="post" action="/sessions/end" {
             button.quiet type="submit" name="session" value=(session)
                 aria-describedby={ "session-" (session) } { (text) }
-        }
-    }
-}
-
-/// A readable name for the browser and system in a `User-Agent` header. The order matters, because
-/// browsers also name other browsers in it: Edge names Chrome, and Chrome names Safari.
-fn browser(user_agent: &str) -> Markup {
-    let first = |names: &[(&str, &'static str)]| {
-        names.iter().find(|(sign, _)| user_agent.contains(sign)).map(|(_, name)| *name)
-    };
-    let browser = first(&[
-        ("Edg", "Edge"),
-        ("OPR/", "Opera"),
-        ("SamsungBrowser", "Samsung Internet"),
-        ("Firefox", "Firefox"),
-        ("FxiOS", "Firefox"),
-        ("Chrome", "Chrome"),
-        ("CriOS", "Chrome"),
-        ("Safari", "Safari"),
-        ("curl", "curl"),
-    ]);
-    let system = first(&[
-        ("Windows", "Windows"),
-        ("Android", "Android"),
-        ("iPhone", "iPhone"),
-        ("iPad", "iPad"),
-        ("Mac OS", "a Mac"),
-        ("CrOS", "ChromeOS"),
-        ("Linux", "Linux"),
-    ]);
-    html! {
-        @match system {
-            Some(system) => { (browser.unwrap_or("A browser")) " on " (system) }
-            None => { (browser.unwrap_or("An unknown browser")) }
         }
     }
 }
