@@ -9,6 +9,7 @@ use super::{layout, links, new_password};
 use crate::accounts::email::MAX_EMAIL_BYTES;
 use crate::accounts::links::{Link, LinkHash, change_password};
 use crate::accounts::mail::Letter;
+use crate::accounts::passwords::Password;
 use crate::accounts::users::{Problem, User};
 use crate::error::Error;
 use crate::http::form::Form;
@@ -114,15 +115,19 @@ fn check_and_change(
     visit.redirect("/login", Flash::Notice(CHANGED.to_owned()))
 }
 
-/// What becomes of the form of a link that is not valid: an error, unless its password is already set.
+/// What becomes of the form of a link that is not valid. If its password is the user's already, it is a second
+/// click on the button, and gets the same answer.
 fn confirm_first_click(visit: &mut Visit, form: &Form) -> Result<Response, Error> {
-    links::second_click(visit, "/password", form)?.ok_or(Error::LinkEnded)?;
+    let opened = links::opened(visit, "/password").ok_or(Error::LinkEnded)?;
+    let password = Password::typed(form.field("password")?);
+    let user = visit.app.authentication.authenticate(&opened.email, &password, visit.ip)?;
+    user.ok_or(Error::LinkEnded)?;
     visit.redirect("/login", Flash::Notice(CHANGED.to_owned()))
 }
 
 /// The link for a new password that the visitor has opened, and whose it is.
 fn opened(visit: &Visit) -> Result<Option<(LinkHash, User)>, Error> {
-    Ok(match links::opened(visit, "/password")? {
+    Ok(match links::find(visit, "/password")? {
         Some((link, Link::NewPassword(user))) => Some((link, user)),
         _ => None,
     })

@@ -24,7 +24,10 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
     if let Some(number) = visit.query("invitation") {
         return links::open(visit, &number, "/register");
     }
-    let invited = invitation(visit)?.map(|(_, email)| email);
+    let invited = match links::find(visit, "/register")? {
+        Some((_, Link::Invitation(email))) => Some(email),
+        _ => None,
+    };
     if invited.is_none() && visit.member.is_some() {
         return visit.redirect(AFTER_LOGIN, Flash::Notice(ALREADY_LOGGED_IN.to_owned()));
     }
@@ -36,31 +39,18 @@ pub fn show(visit: &mut Visit) -> Result<Response, Error> {
     Ok(page(visit, typed, invited.is_some(), next.as_ref(), &[]))
 }
 
-/// The invitation that the visitor has opened, and whom it invites.
-fn invitation(visit: &mut Visit) -> Result<Option<(LinkHash, String)>, Error> {
-    Ok(match links::opened(visit, "/register")? {
-        Some((link, Link::Invitation(email))) => Some((link, email)),
-        _ => None,
-    })
-}
-
 /// `POST /register`.
 pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
     let form = visit.form()?;
+    let email = form.optional("email").unwrap_or_default().trim();
     // The form may be an older one, for another email.
-    let is_meant =
-        |(_, email): &_| form.optional("email").is_some_and(|e| email::fold(e.trim()) == *email);
-    let invitation = invitation(visit)?.filter(is_meant).map(|(link, _)| link);
-    let next = visit.next(form.optional("next"));
-    if invitation.is_none()
-        && let Some((user, hash)) = links::second_click(visit, "/register", &form)?
-    {
-        return login::log_in(visit, Login { user, hash, remember: false, next });
-    }
+    let opened = links::opened(visit, "/register").filter(|it| *it.email == email::fold(email));
+    let invitation = opened.map(|opened| opened.link);
     // A visitor who does not get the form must not be able to send it.
     if invitation.is_none() && (visit.member.is_some() || !visit.app.may_register()) {
         return show(visit);
     }
+    let next = visit.next(form.optional("next"));
     let typed = NewUser {
         first_name: form.field("first_name")?.trim(),
         last_name: form.field("last_name")?.trim(),
@@ -95,7 +85,7 @@ fn register(
         None => users::add(&visit.app.database, typed, &hash)?,
     };
     let Some(user) = added else {
-        return log_in_instead(visit, typed.email, &password, next);
+        return log_in_instead(visit, typed.email, &password, invitation, next);
     };
     visit.event("registration", typed.email);
     visit.log_in(user.uid, &hash, false, None)?;
@@ -104,16 +94,20 @@ fn register(
     Ok(login::redirect(next))
 }
 
-/// What becomes of a form with an email that has an account already. With this account's password it is a
-/// second click on the button, so it is a login.
+/// What becomes of a form with an email that has an account already, or an invitation that is not valid. With
+/// this account's password it is a second click on the button, so it is a login.
 fn log_in_instead(
     visit: &mut Visit,
     email: &str,
     password: &Password,
+    invitation: Option<LinkHash>,
     next: Option<&ReturnPath>,
 ) -> Result<Response, Error> {
     if let Some((user, hash)) = visit.app.authentication.authenticate(email, password, visit.ip)? {
         return login::log_in(visit, Login { user, hash, remember: false, next: next.cloned() });
+    }
+    if invitation.is_some() {
+        return Err(Error::LinkEnded);
     }
     visit.keep(TypedEmail(email.to_owned()), MESSAGE_LIFETIME)?;
     visit.redirect(&next::with_next("/login", next), Flash::Alert(EMAIL_TAKEN.to_owned()))
