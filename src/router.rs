@@ -13,7 +13,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rouille::{Request, Response};
 
 use self::Handler::{Anybody, Members, Open, Recent};
-use self::Method::{Get, Post};
 use crate::app::App;
 use crate::error::Error;
 use crate::events::{event, quoted};
@@ -25,42 +24,38 @@ use crate::pages::{
 use crate::sessions::Session;
 use crate::visit::Visit;
 
-/// Every route: its method, its path, and its handler with the visitors that may use it. A `*` at the end
-/// of a path matches any text.
-const ROUTES: &[(Method, &str, Handler)] = &[
-    (Get, "/", Anybody(index::show)),
-    (Get, "/register", Anybody(register::show)),
-    (Post, "/register", Anybody(register::submit)),
-    (Get, "/login", Anybody(login::show)),
-    (Post, "/login", Anybody(login::submit)),
-    (Get, "/login/code", Anybody(login_code::show)),
-    (Post, "/login/code", Anybody(login_code::submit)),
-    (Post, "/logout", Anybody(login::log_out)),
-    (Get, "/secret", Members(secret::show)),
-    (Get, "/download/*", Members(secret::files::download)),
-    (Get, "/password", Anybody(password::show)),
-    (Post, "/password", Anybody(password::submit)),
-    (Post, "/second-factor/new", Recent(second_factor::begin)),
-    (Post, "/second-factor/confirm", Members(second_factor::confirm)),
-    (Post, "/second-factor/off", Recent(second_factor::turn_off)),
-    (Post, "/sessions/end", Recent(secret::sessions::end)),
-    (Post, "/name", Members(secret::account::rename)),
-    (Post, "/account/delete", Recent(secret::account::delete)),
-    (Get, "/.well-known/change-password", Members(password::well_known)),
-    (Get, "/auth", Anybody(probes::auth)),
-    (Get, "/healthz", Open(probes::health)),
-    (Get, "/robots.txt", Open(assets::robots)),
-    (Get, "/favicon.ico", Open(assets::favicon)),
-    (Get, "/assets/*", Open(assets::show)),
-];
+/// The listener omits the body of a response to HEAD.
+const GET: &[&str] = &["GET", "HEAD"];
+const POST: &[&str] = &["POST"];
 
-/// The method of a route.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Method {
-    /// GET and HEAD. The listener omits the body of a response to HEAD.
-    Get,
-    Post,
-}
+/// Every route: its methods, its path, and its handler with the visitors that may use it. A `*` at the end
+/// of a path matches any text.
+const ROUTES: &[(&[&str], &str, Handler)] = &[
+    (GET, "/", Anybody(index::show)),
+    (GET, "/register", Anybody(register::show)),
+    (POST, "/register", Anybody(register::submit)),
+    (GET, "/login", Anybody(login::show)),
+    (POST, "/login", Anybody(login::submit)),
+    (GET, "/login/code", Anybody(login_code::show)),
+    (POST, "/login/code", Anybody(login_code::submit)),
+    (POST, "/logout", Anybody(login::log_out)),
+    (GET, "/secret", Members(secret::show)),
+    (GET, "/download/*", Members(secret::files::download)),
+    (GET, "/password", Anybody(password::show)),
+    (POST, "/password", Anybody(password::submit)),
+    (POST, "/second-factor/new", Recent(second_factor::begin)),
+    (POST, "/second-factor/confirm", Members(second_factor::confirm)),
+    (POST, "/second-factor/off", Recent(second_factor::turn_off)),
+    (POST, "/sessions/end", Recent(secret::sessions::end)),
+    (POST, "/name", Members(secret::account::rename)),
+    (POST, "/account/delete", Recent(secret::account::delete)),
+    (GET, "/.well-known/change-password", Members(password::well_known)),
+    (GET, "/auth", Anybody(probes::auth)),
+    (GET, "/healthz", Open(probes::health)),
+    (GET, "/robots.txt", Open(assets::robots)),
+    (GET, "/favicon.ico", Open(assets::favicon)),
+    (GET, "/assets/*", Open(assets::show)),
+];
 
 /// A handler, and the visitors that may use it.
 enum Handler {
@@ -129,35 +124,20 @@ fn route(visit: &mut Visit) -> Result<Response, Error> {
 
 /// The handler for a method and a path.
 fn find(method: &str, path: &str) -> Result<&'static Handler, Error> {
-    let wanted = match method {
-        "GET" | "HEAD" => Some(Get),
-        "POST" => Some(Post),
-        _ => None,
-    };
     let is_here = |route: &str| match route.strip_suffix('*') {
         Some(beginning) => path.starts_with(beginning),
         None => path == route,
     };
     let here = || ROUTES.iter().filter(|(_, route, _)| is_here(route));
-    if let Some((_, _, handler)) = here().find(|(method, ..)| Some(*method) == wanted) {
+    if let Some((.., handler)) = here().find(|(methods, ..)| methods.contains(&method)) {
         return Ok(handler);
     }
-    let allowed: Vec<&str> = here().map(|(method, ..)| method.allow()).collect();
+    let allowed: Vec<&str> = here().flat_map(|(methods, ..)| *methods).copied().collect();
     Err(if allowed.is_empty() {
         Error::NotFound
     } else {
         Error::MethodNotAllowed(allowed.join(", "))
     })
-}
-
-impl Method {
-    /// The method's names in an `Allow` header.
-    fn allow(self) -> &'static str {
-        match self {
-            Get => "GET, HEAD",
-            Post => "POST",
-        }
-    }
 }
 
 /// The page for a request that failed. Its cause is logged, and not shown to the visitor.

@@ -211,7 +211,7 @@ fn paths_of_doorward() -> BTreeSet<String> {
     let files = sources.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let texts = files.map(|path| std::fs::read_to_string(path).unwrap());
     let is_line =
-        |line: &&str| ["(Get, \"", "(Post, \""].iter().any(|start| line.starts_with(start));
+        |line: &&str| ["(GET, \"", "(POST, \""].iter().any(|start| line.starts_with(start));
     let paths = texts.flat_map(|text| {
         let lines = text.lines().map(str::trim).filter(is_line);
         lines.map(|line| line.split('"').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
