@@ -179,6 +179,8 @@ fn a_backup_brings_back_users_and_logins_after_the_cluster_is_lost() {
 
     let cluster = Cluster::new();
     cluster.type_in(&block("accounts"), &backups);
+    let (empty, _) = serve(&cluster.folder, &cluster.url("doorward", "doorward"));
+    empty.terminate();
     cluster.type_in(&block("restore"), &backups);
     let (_server, port) = serve(&cluster.folder, &cluster.url("doorward", "doorward"));
     let secret = fetch(port, "GET", "/secret", &cookie, "");

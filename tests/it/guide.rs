@@ -35,6 +35,7 @@ impl Shell {
         let text = text.replace("\n/etc/", &format!("\n{home}/etc/"));
         text.replace("/usr/share/doc/doorward/deploy", &self.0.path("package"))
             .replace("/var/www/html", &self.0.path("www"))
+            .replace("/var/backups", home)
     }
 
     fn type_in(&self, text: &str) -> Output {
@@ -63,6 +64,7 @@ fn each_block_stops_at_the_first_command_that_fails() {
                      fail2ban-client ../etc/cron.daily/doorward";
         words.split_whitespace().for_each(|program| shell.with(program, &say));
         shell.with("pg_lsclusters", "echo 15 main 5432 online");
+        shell.0.write("doorward.dump", "");
         let type_with = |failing: usize| {
             let _ = fs::remove_file(&called);
             fs::write(&fails_at, failing.to_string()).unwrap();
