@@ -61,11 +61,12 @@ fn finish(
         let problem = (WHOLE_FORM, WRONG.to_owned());
         return Ok(page(visit, is_recovery, &[problem]).with_status_code(401));
     };
-    visit.take_kept::<(Login, Key)>();
     if proof == Proof::RecoveryCode {
         visit.event("recovery-code-used", &login.user.email);
     }
-    login::finish(visit, login, Some(proof))
+    let answer = login::finish(visit, login, Some(proof))?;
+    visit.take_kept::<(Login, Key)>();
+    Ok(answer)
 }
 
 fn page(visit: &mut Visit, is_recovery: bool, problems: &[Problem]) -> Response {
