@@ -54,14 +54,13 @@ impl Authentication {
     /// [`Error::Throttled`] after too many failed logins; [`Error::Busy`] if the turn of this visitor's
     /// network did not come within 10 s.
     pub fn authenticate(&self, email: &str, password: &Password, ip: IpAddr) -> Answer {
-        let attempt = self.throttle.login(email, ip).inspect_err(|_| {
-            event("login-throttled", ip, &[("email", email)]);
-        })?;
+        let counted = self.throttle.login(email, ip);
+        counted.inspect_err(|_| event("login-throttled", ip, &[("email", email)]))?;
         let answer = self.compare_and_upgrade(email, password, ip);
         match &answer {
-            Ok(Some(_)) => self.throttle.forgive(&attempt),
+            Ok(Some(_)) => self.throttle.forgive(email, ip),
             Ok(None) => event("login-failed", ip, &[("email", email)]),
-            Err(_) => self.throttle.give_back(&attempt),
+            Err(_) => self.throttle.give_back(email, ip),
         }
         answer
     }

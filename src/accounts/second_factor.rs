@@ -128,11 +128,11 @@ impl SecondFactors {
             return Ok(self.use_recovery_code(uid, &normal)?.then_some(Proof::RecoveryCode));
         }
         // Counted before it is compared, so that simultaneous guesses count, too.
-        self.wrong_codes.count(uid.cast_unsigned(), &Instant::now)?;
+        self.wrong_codes.count(&uid, &Instant::now)?;
         let Some(step) = key.step_of(typed, SystemTime::now()) else { return Ok(None) };
         let is_unused = self.use_step(uid, key, step);
         if !matches!(is_unused, Ok(false)) {
-            self.wrong_codes.give_back(uid.cast_unsigned());
+            self.wrong_codes.give_back(&uid);
         }
         Ok(is_unused?.then_some(Proof::Code))
     }

@@ -3,7 +3,7 @@
 //! Logins are counted for each pair of email and network, and for each network, but never for an email
 //! alone. So nobody can lock a user out from another network.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -33,18 +33,10 @@ pub struct Throttle {
     links_by_email: Limit,
     /// 10 links for a new password per hour for a network.
     links_by_network: Limit,
-    /// Keys are kept as hashes, so that a long email takes no more memory than a short one.
-    hasher: RandomState,
 }
 
 /// What time it is.
 pub(super) type Clock<'a> = &'a dyn Fn() -> Instant;
-
-/// A counted login. [`Throttle::forgive`] or [`Throttle::give_back`] takes the count back.
-pub struct Attempt {
-    email: u64,
-    network: u64,
-}
 
 impl Throttle {
     /// A throttle that has counted nothing yet.
@@ -57,7 +49,6 @@ impl Throttle {
             forms: Limit::new(60, hour),
             links_by_email: Limit::new(3, hour),
             links_by_network: Limit::new(10, hour),
-            hasher: RandomState::new(),
         }
     }
 
@@ -65,35 +56,28 @@ impl Throttle {
     ///
     /// # Errors
     /// [`Error::Throttled`] if this network has too many failed logins, for this email or in all.
-    pub fn login(&self, email: &str, ip: IpAddr) -> Result<Attempt, Error> {
+    pub fn login(&self, email: &str, ip: IpAddr) -> Result<(), Error> {
         self.login_by(&Instant::now, email, ip)
     }
 
-    fn login_by(&self, clock: Clock, email: &str, ip: IpAddr) -> Result<Attempt, Error> {
-        let network = network(ip);
-        let attempt = Attempt {
-            email: self.hasher.hash_one((email::fold(email), network)),
-            network: self.hasher.hash_one(network),
-        };
+    fn login_by(&self, clock: Clock, email: &str, ip: IpAddr) -> Result<(), Error> {
         // The network is counted first: a login that it refuses takes no memory in `by_email`.
-        self.by_network.count(attempt.network, clock)?;
-        self.by_email
-            .count(attempt.email, clock)
-            .inspect_err(|_| self.by_network.give_back(attempt.network))?;
-        Ok(attempt)
+        self.by_network.count(&network(ip), clock)?;
+        let counted = self.by_email.count(&(email::fold(email), network(ip)), clock);
+        counted.inspect_err(|_| self.by_network.give_back(&network(ip)))
     }
 
     /// Call this after a successful login. It takes the count back, and clears the failed logins for this
     /// email from this network.
-    pub fn forgive(&self, attempt: &Attempt) {
-        self.by_email.clear(attempt.email);
-        self.by_network.give_back(attempt.network);
+    pub fn forgive(&self, email: &str, ip: IpAddr) {
+        self.by_email.clear(&(email::fold(email), network(ip)));
+        self.by_network.give_back(&network(ip));
     }
 
     /// Call this if the password could not be compared. It takes the count back.
-    pub fn give_back(&self, attempt: &Attempt) {
-        self.by_email.give_back(attempt.email);
-        self.by_network.give_back(attempt.network);
+    pub fn give_back(&self, email: &str, ip: IpAddr) {
+        self.by_email.give_back(&(email::fold(email), network(ip)));
+        self.by_network.give_back(&network(ip));
     }
 
     /// Counts a registration, even if it fails later.
@@ -101,7 +85,7 @@ impl Throttle {
     /// # Errors
     /// [`Error::Throttled`] if there were too many from this network.
     pub fn registration(&self, ip: IpAddr) -> Result<(), Error> {
-        self.registrations.count(self.hasher.hash_one(network(ip)), &Instant::now)
+        self.registrations.count(&network(ip), &Instant::now)
     }
 
     /// Counts a request for a link for a new password, whether or not the email has an account.
@@ -109,8 +93,8 @@ impl Throttle {
     /// # Errors
     /// [`Error::Throttled`] if there were too many for this email, or from this network.
     pub fn link(&self, email: &str, ip: IpAddr) -> Result<(), Error> {
-        self.links_by_network.count(self.hasher.hash_one(network(ip)), &Instant::now)?;
-        self.links_by_email.count(self.hasher.hash_one(email::fold(email)), &Instant::now)
+        self.links_by_network.count(&network(ip), &Instant::now)?;
+        self.links_by_email.count(&email::fold(email), &Instant::now)
     }
 
     /// Counts a form as refused before its password is judged, because judging takes long.
@@ -118,12 +102,12 @@ impl Throttle {
     /// # Errors
     /// [`Error::Throttled`] if this network has sent too many refused forms.
     pub fn form(&self, ip: IpAddr) -> Result<(), Error> {
-        self.forms.count(self.hasher.hash_one(network(ip)), &Instant::now)
+        self.forms.count(&network(ip), &Instant::now)
     }
 
     /// Call this if the form was accepted. It takes the count back.
     pub fn accept_form(&self, ip: IpAddr) {
-        self.forms.give_back(self.hasher.hash_one(network(ip)));
+        self.forms.give_back(&network(ip));
     }
 }
 
@@ -136,8 +120,10 @@ impl Default for Throttle {
 /// A leaky bucket for each key. Each try adds to the bucket, which drains at a constant rate; a try
 /// that would overflow it is refused.
 pub(super) struct Limit {
-    /// For each key, when its bucket will be empty.
+    /// For the hash of each key, so that a long one takes no more memory than a short one: when its bucket
+    /// will be empty.
     empty_at: Mutex<LruCache<u64, Instant>>,
+    hasher: RandomState,
     /// How long one try takes to drain.
     drain_time: Duration,
     /// How long a full bucket takes to drain.
@@ -146,11 +132,12 @@ pub(super) struct Limit {
 
 impl Limit {
     pub(super) fn new(tries: u32, time: Duration) -> Limit {
-        let empty_at = Mutex::new(LruCache::new(MAX_KEYS));
-        Limit { empty_at, drain_time: time / tries, capacity: time }
+        let (empty_at, hasher) = (Mutex::new(LruCache::new(MAX_KEYS)), RandomState::new());
+        Limit { empty_at, hasher, drain_time: time / tries, capacity: time }
     }
 
-    pub(super) fn count(&self, key: u64, clock: Clock) -> Result<(), Error> {
+    pub(super) fn count(&self, key: &impl Hash, clock: Clock) -> Result<(), Error> {
+        let key = self.hasher.hash_one(key);
         // The clock is read while the lock is held. Otherwise a thread could count with an earlier time
         // than the thread before it, and refuse the last allowed of simultaneous tries.
         let mut empty_at = self.empty_at.lock();
@@ -165,14 +152,14 @@ impl Limit {
         Ok(())
     }
 
-    pub(super) fn give_back(&self, key: u64) {
-        if let Some(empty_at) = self.empty_at.lock().peek_mut(&key) {
+    pub(super) fn give_back(&self, key: &impl Hash) {
+        if let Some(empty_at) = self.empty_at.lock().peek_mut(&self.hasher.hash_one(key)) {
             *empty_at = empty_at.checked_sub(self.drain_time).unwrap_or(*empty_at);
         }
     }
 
-    fn clear(&self, key: u64) {
-        self.empty_at.lock().pop(&key);
+    fn clear(&self, key: &impl Hash) {
+        self.empty_at.lock().pop(&self.hasher.hash_one(key));
     }
 }
 
@@ -227,14 +214,10 @@ mod tests {
     #[test]
     fn a_right_login_forgives_all_wrong_ones_and_a_failure_of_the_server_counts_as_none() {
         let (throttle, now) = (Throttle::new(), Instant::now());
-        let count = || throttle.login_by(&|| now, ADA, EVE).unwrap();
-        let mut last = count();
-        for _ in 1..10 {
-            last = count();
-        }
-        throttle.give_back(&last);
+        assert_eq!(allowed_for_ada(&throttle, now), 10);
+        throttle.give_back(ADA, EVE);
         assert_eq!(allowed_for_ada(&throttle, now), 1);
-        throttle.forgive(&last);
+        throttle.forgive(ADA, EVE);
         assert_eq!(allowed_for_ada(&throttle, now), 10);
     }
 
