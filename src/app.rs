@@ -10,7 +10,6 @@ use rouille::Request;
 use crate::accounts::authentication::Authentication;
 use crate::accounts::links;
 use crate::accounts::mail::{Mail, Server};
-use crate::accounts::second_factor::SecondFactors;
 use crate::config::{Config, Registration};
 use crate::database::Database;
 use crate::error::StartError;
@@ -27,7 +26,6 @@ pub struct App {
     pub(crate) database: Arc<Database>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) authentication: Authentication,
-    pub(crate) second_factors: SecondFactors,
     pub(crate) mail: Mail,
     /// The list of the members' files, as HTML.
     pub(crate) file_list: Fresh<Markup>,
@@ -48,9 +46,8 @@ impl App {
         sweep_in_background(&sessions, &database);
         let mail = Mail::start(mail_server, &database)?;
         let authentication = Authentication::new(Arc::clone(&database), &config)?;
-        let second_factors = SecondFactors::new(Arc::clone(&database));
         let file_list = Fresh::default();
-        Ok(App { config, database, sessions, authentication, second_factors, mail, file_list })
+        Ok(App { config, database, sessions, authentication, mail, file_list })
     }
 
     /// Whether the visitor uses https, according to the settings or to a trusted proxy.

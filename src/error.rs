@@ -55,9 +55,6 @@ pub enum Error {
     /// The page is for members only.
     #[error("login required")]
     LoginRequired,
-    /// Only members who have just logged in may do this.
-    #[error("recent login required")]
-    RecentLoginRequired,
     /// The link that the visitor has opened is unknown, used or ended.
     #[error("link is not valid")]
     LinkEnded,

@@ -86,7 +86,6 @@ impl App {
         let mut visit = Visit::new(self, request);
         let answered = match route(&mut visit) {
             Err(Error::LoginRequired) => login::redirect_here(&mut visit),
-            Err(Error::RecentLoginRequired) => Ok(login::redirect_here_again()),
             Err(Error::LinkEnded) => links::redirect_ended(&mut visit),
             answered => answered,
         };
@@ -114,10 +113,7 @@ fn route(visit: &mut Visit) -> Result<Response, Error> {
         Members(handler) => handler(visit, &member?),
         Recent(handler) => {
             let session = member?;
-            if !session.is_recent() {
-                return Err(Error::RecentLoginRequired);
-            }
-            handler(visit, &session)
+            if session.is_recent() { handler(visit, &session) } else { Ok(login::ask_again()) }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::events;
 use crate::http::form::Form;
 use crate::http::next::ReturnPath;
 use crate::sessions::{
-    Carried, Flash, IdHash, Login, MESSAGE_LIFETIME, Proof, Session, SessionId, Which,
+    Carried, Flash, IdHash, LoginDetails, MESSAGE_LIFETIME, Proof, Session, SessionId, Which,
 };
 
 /// At most this many bytes of the `User-Agent` header are stored.
@@ -109,7 +109,7 @@ impl<'a> Visit<'a> {
     ) -> Result<(), Error> {
         let user_agent = self.request.header("User-Agent").unwrap_or_default();
         let user_agent = &user_agent[..user_agent.floor_char_boundary(MAX_USER_AGENT_BYTES)];
-        let login = Login { remember, user_agent, ip: self.ip, proof };
+        let login = LoginDetails { remember, user_agent, ip: self.ip, proof };
         let begun = self.app.sessions.begin(uid, hash, login, self.id_hash.as_ref())?;
         let id = begun.ok_or(Error::LoginRequired)?;
         self.issue(id, remember.then_some(self.app.config.session_remembered));
@@ -149,10 +149,10 @@ impl<'a> Visit<'a> {
 
     /// Leaves a message for the visitor's next page.
     pub fn flash(&mut self, flash: Flash) -> Result<(), Error> {
-        if self.carried(|carried| carried.flash(flash.clone())).is_none() {
+        if self.carried(|_| ()).is_none() {
             self.begin_stranger(MESSAGE_LIFETIME)?;
-            self.carried(|carried| carried.flash(flash));
         }
+        self.carried(|carried| carried.flash(flash));
         Ok(())
     }
 

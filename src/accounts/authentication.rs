@@ -44,7 +44,7 @@ impl Authentication {
     /// As [`Passwords::new`].
     pub fn new(database: Arc<Database>, config: &Config) -> Result<Authentication, StartError> {
         let passwords = Passwords::new(config.bcrypt_cost, config.password_min)?;
-        let throttle = Throttle::new();
+        let throttle = Throttle::default();
         Ok(Authentication { passwords, throttle, database })
     }
 

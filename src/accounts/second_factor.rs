@@ -1,15 +1,14 @@
 //! The second factor: six digits that an app computes from a key and the time (TOTP, RFC 6238), and
 //! recovery codes for users who have lost the app.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::BASE32;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::throttle::Limit;
+use super::throttle::Throttle;
 use crate::database::Database;
 use crate::error::Error;
 use crate::random;
@@ -36,13 +35,6 @@ pub struct Key([u8; 20]);
 /// ```
 #[derive(Clone)]
 pub struct RecoveryCodes(String);
-
-/// The second factors of all users.
-pub struct SecondFactors {
-    database: Arc<Database>,
-    /// 5 wrong codes per 15 minutes for a user.
-    wrong_codes: Limit,
-}
 
 impl Key {
     /// A new key.
@@ -98,80 +90,80 @@ impl RecoveryCodes {
     }
 }
 
-impl SecondFactors {
-    /// The second factors of the users in that database.
-    pub fn new(database: Arc<Database>) -> SecondFactors {
-        SecondFactors { database, wrong_codes: Limit::new(5, Duration::from_mins(15)) }
-    }
+/// The key of a user's app. `None` for a user without a second factor.
+pub fn key(database: &Database, uid: i64) -> Result<Option<Key>, Error> {
+    const SQL: &str = "
+        SELECT totp_key
+        FROM users
+        WHERE uid = $1";
+    let row = database.run(move |connection| connection.query_opt(SQL, &[&uid]))?;
+    let key = row.and_then(|row| row.get::<_, Option<Vec<u8>>>("totp_key"));
+    Ok(key.and_then(|key| key.try_into().ok()).map(Key))
+}
 
-    /// The key of a user's app. `None` for a user without a second factor.
-    pub fn key(&self, uid: i64) -> Result<Option<Key>, Error> {
-        const SQL: &str = "
-            SELECT totp_key
-            FROM users
-            WHERE uid = $1";
-        let row = self.database.run(move |connection| connection.query_opt(SQL, &[&uid]))?;
-        let key = row.and_then(|row| row.get::<_, Option<Vec<u8>>>("totp_key"));
-        Ok(key.and_then(|key| key.try_into().ok()).map(Key))
+/// Checks a code or recovery code that a user typed, and uses it up. `None` if it is wrong, or was used
+/// before.
+///
+/// # Errors
+/// [`Error::Throttled`] after too many wrong codes, from wherever they came; a right one is then not
+/// looked at. Recovery codes are not counted, because nobody can guess 120 bits. So whoever knows the
+/// password cannot keep the owner out.
+pub fn check(
+    database: &Database,
+    throttle: &Throttle,
+    uid: i64,
+    key: &Key,
+    typed: &str,
+) -> Result<Option<Proof>, Error> {
+    let normal = normalize(typed);
+    if normal.len() != 6 {
+        return Ok(use_recovery_code(database, uid, &normal)?.then_some(Proof::RecoveryCode));
     }
+    // Counted before it is compared, so that simultaneous guesses count, too.
+    throttle.code(uid)?;
+    let Some(step) = key.step_of(typed, SystemTime::now()) else { return Ok(None) };
+    let is_unused = use_step(database, uid, key, step);
+    if !matches!(is_unused, Ok(false)) {
+        throttle.give_back_code(uid);
+    }
+    Ok(is_unused?.then_some(Proof::Code))
+}
 
-    /// Checks a code or recovery code that a user typed, and uses it up. `None` if it is wrong, or was used
-    /// before.
-    ///
-    /// # Errors
-    /// [`Error::Throttled`] after too many wrong codes, from wherever they came; a right one is then not
-    /// looked at. Recovery codes are not counted, because nobody can guess 120 bits. So whoever knows the
-    /// password cannot keep the owner out.
-    pub fn check(&self, uid: i64, key: &Key, typed: &str) -> Result<Option<Proof>, Error> {
-        let normal = normalize(typed);
-        if normal.len() != 6 {
-            return Ok(self.use_recovery_code(uid, &normal)?.then_some(Proof::RecoveryCode));
-        }
-        // Counted before it is compared, so that simultaneous guesses count, too.
-        self.wrong_codes.count(&uid, &Instant::now)?;
-        let Some(step) = key.step_of(typed, SystemTime::now()) else { return Ok(None) };
-        let is_unused = self.use_step(uid, key, step);
-        if !matches!(is_unused, Ok(false)) {
-            self.wrong_codes.give_back(&uid);
-        }
-        Ok(is_unused?.then_some(Proof::Code))
-    }
+/// Uses a time step up. Of simultaneous requests, one succeeds.
+fn use_step(database: &Database, uid: i64, key: &Key, step: i64) -> Result<bool, Error> {
+    const SQL: &str = "
+        UPDATE users
+        SET totp_step = $2
+        WHERE uid = $1
+          AND totp_key = $3
+          AND totp_step < $2";
+    let key = key.0.to_vec();
+    Ok(database.run(move |connection| connection.execute(SQL, &[&uid, &step, &key]))? == 1)
+}
 
-    /// Uses a time step up. Of simultaneous requests, one succeeds.
-    fn use_step(&self, uid: i64, key: &Key, step: i64) -> Result<bool, Error> {
-        const SQL: &str = "
-            UPDATE users
-            SET totp_step = $2
-            WHERE uid = $1
-              AND totp_key = $3
-              AND totp_step < $2";
-        let key = key.0.to_vec();
-        Ok(self.database.run(move |connection| connection.execute(SQL, &[&uid, &step, &key]))? == 1)
-    }
+fn use_recovery_code(database: &Database, uid: i64, code: &str) -> Result<bool, Error> {
+    const SQL: &str = "
+        UPDATE users
+        SET recovery_codes = array_remove(recovery_codes, $2)
+        WHERE uid = $1
+          AND $2 = ANY (recovery_codes)";
+    let hash = Sha256::digest(code).to_vec();
+    Ok(database.run(move |connection| connection.execute(SQL, &[&uid, &hash]))? == 1)
+}
 
-    fn use_recovery_code(&self, uid: i64, code: &str) -> Result<bool, Error> {
-        const SQL: &str = "
-            UPDATE users
-            SET recovery_codes = array_remove(recovery_codes, $2)
-            WHERE uid = $1
-              AND $2 = ANY (recovery_codes)";
-        let hash = Sha256::digest(code).to_vec();
-        Ok(self.database.run(move |connection| connection.execute(SQL, &[&uid, &hash]))? == 1)
-    }
-
-    /// Turns a user's second factor off. `false` if there was none.
-    pub fn turn_off(&self, uid: i64) -> Result<bool, Error> {
-        const SQL: &str = "
-            UPDATE users
-            SET totp_key = NULL, totp_step = NULL, recovery_codes = NULL
-            WHERE uid = $1
-              AND totp_key IS NOT NULL";
-        Ok(self.database.run(move |connection| connection.execute(SQL, &[&uid]))? == 1)
-    }
+/// Turns a user's second factor off. `false` if there was none.
+pub fn turn_off(database: &Database, uid: i64) -> Result<bool, Error> {
+    const SQL: &str = "
+        UPDATE users
+        SET totp_key = NULL, totp_step = NULL, recovery_codes = NULL
+        WHERE uid = $1
+          AND totp_key IS NOT NULL";
+    Ok(database.run(move |connection| connection.execute(SQL, &[&uid]))? == 1)
 }
 
 /// Turns a user's second factor on, ends all sessions but the one in which the user has typed a code, and uses
-/// that code's step up. Returns new recovery codes; `None` if a second factor is on already.
+/// that code's step up. Returns new recovery codes; `None` if a second factor is on already, or that session has
+/// ended meanwhile.
 pub fn turn_on(
     sessions: &Sessions,
     session: &Session,
@@ -190,7 +182,9 @@ pub fn turn_on(
     let (uid, number, key) = (session.user.uid, session.number, key.0);
     let (codes, hashes) = RecoveryCodes::random()?;
     let ended = sessions.end_with(uid, Which::AllBut(number), move |transaction| {
-        transaction.execute(SESSION, &[&number, &Proof::Code.as_str()])?;
+        if transaction.execute(SESSION, &[&number, &Proof::Code.as_str()])? == 0 {
+            return Ok(false);
+        }
         Ok(transaction.execute(USER, &[&uid, &key.as_slice(), &step, &hashes])? == 1)
     })?;
     Ok(ended.map(|_| codes))
@@ -203,6 +197,8 @@ fn normalize(typed: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const KEY: Key = Key(*b"12345678901234567890");

@@ -33,14 +33,15 @@ pub struct Throttle {
     links_by_email: Limit,
     /// 10 links for a new password per hour for a network.
     links_by_network: Limit,
+    /// 5 wrong codes of a second factor per 15 minutes for a user.
+    codes: Limit,
 }
 
 /// What time it is.
-pub(super) type Clock<'a> = &'a dyn Fn() -> Instant;
+type Clock<'a> = &'a dyn Fn() -> Instant;
 
-impl Throttle {
-    /// A throttle that has counted nothing yet.
-    pub fn new() -> Throttle {
+impl Default for Throttle {
+    fn default() -> Throttle {
         let (quarter, hour) = (Duration::from_mins(15), Duration::from_hours(1));
         Throttle {
             by_email: Limit::new(10, quarter),
@@ -49,9 +50,12 @@ impl Throttle {
             forms: Limit::new(60, hour),
             links_by_email: Limit::new(3, hour),
             links_by_network: Limit::new(10, hour),
+            codes: Limit::new(5, quarter),
         }
     }
+}
 
+impl Throttle {
     /// Counts a login before its password is compared, so that simultaneous guesses count, too.
     ///
     /// # Errors
@@ -109,17 +113,24 @@ impl Throttle {
     pub fn accept_form(&self, ip: IpAddr) {
         self.forms.give_back(&network(ip));
     }
-}
 
-impl Default for Throttle {
-    fn default() -> Self {
-        Self::new()
+    /// Counts a code before it is compared.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] after too many wrong codes for this user.
+    pub fn code(&self, uid: i64) -> Result<(), Error> {
+        self.codes.count(&uid, &Instant::now)
+    }
+
+    /// Call this if the code was right. It takes the count back.
+    pub fn give_back_code(&self, uid: i64) {
+        self.codes.give_back(&uid);
     }
 }
 
 /// A leaky bucket for each key. Each try adds to the bucket, which drains at a constant rate; a try
 /// that would overflow it is refused.
-pub(super) struct Limit {
+struct Limit {
     /// For the hash of each key, so that a long one takes no more memory than a short one: when its bucket
     /// will be empty.
     empty_at: Mutex<LruCache<u64, Instant>>,
@@ -131,12 +142,12 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    pub(super) fn new(tries: u32, time: Duration) -> Limit {
+    fn new(tries: u32, time: Duration) -> Limit {
         let (empty_at, hasher) = (Mutex::new(LruCache::new(MAX_KEYS)), RandomState::new());
         Limit { empty_at, hasher, drain_time: time / tries, capacity: time }
     }
 
-    pub(super) fn count(&self, key: &impl Hash, clock: Clock) -> Result<(), Error> {
+    fn count(&self, key: &impl Hash, clock: Clock) -> Result<(), Error> {
         let key = self.hasher.hash_one(key);
         // The clock is read while the lock is held. Otherwise a thread could count with an earlier time
         // than the thread before it, and refuse the last allowed of simultaneous tries.
@@ -152,7 +163,7 @@ impl Limit {
         Ok(())
     }
 
-    pub(super) fn give_back(&self, key: &impl Hash) {
+    fn give_back(&self, key: &impl Hash) {
         if let Some(empty_at) = self.empty_at.lock().peek_mut(&self.hasher.hash_one(key)) {
             *empty_at = empty_at.checked_sub(self.drain_time).unwrap_or(*empty_at);
         }
@@ -189,7 +200,7 @@ mod tests {
 
     #[test]
     fn ninety_seconds_forgive_one_wrong_login_of_an_email_and_fifteen_minutes_all_ten() {
-        let (throttle, start) = (Throttle::new(), Instant::now());
+        let (throttle, start) = (Throttle::default(), Instant::now());
         assert_eq!(allowed_for_ada(&throttle, start), 10);
         let refused = throttle.login_by(&|| start + 30 * SECOND, ADA, EVE).err();
         assert!(matches!(refused, Some(Error::Throttled(wait)) if wait == 60 * SECOND));
@@ -202,7 +213,7 @@ mod tests {
 
     #[test]
     fn eighteen_seconds_forgive_one_wrong_login_of_a_network_and_fifteen_minutes_all_fifty() {
-        let (throttle, start) = (Throttle::new(), Instant::now());
+        let (throttle, start) = (Throttle::default(), Instant::now());
         let emails: Vec<String> = (0..200).map(|n| format!("{n}@example.org")).collect();
         let mut emails = emails.iter().map(String::as_str);
         for (seconds, count) in [(0, 50), (17, 0), (18, 1), (18 + 15 * 60, 50)] {
@@ -213,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_right_login_forgives_all_wrong_ones_and_a_failure_of_the_server_counts_as_none() {
-        let (throttle, now) = (Throttle::new(), Instant::now());
+        let (throttle, now) = (Throttle::default(), Instant::now());
         assert_eq!(allowed_for_ada(&throttle, now), 10);
         throttle.give_back(ADA, EVE);
         assert_eq!(allowed_for_ada(&throttle, now), 1);
@@ -228,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_addresses_is_forgotten_beyond_a_hundred_thousand() {
-        let throttle = Throttle::new();
+        let throttle = Throttle::default();
         for n in 0..250_000_u32 {
             let ip = IpAddr::from(Ipv4Addr::from(n));
             assert!(throttle.login("ada@example.org", ip).is_ok());
@@ -239,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_network_that_is_refused_pushes_no_count_out() {
-        let throttle = Throttle::new();
+        let throttle = Throttle::default();
         let (flood, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         for n in 0..50 {
             assert!(throttle.login(&format!("{n}@example.org"), flood).is_ok());

@@ -12,7 +12,7 @@ use super::terminal::{choose_password, print, read_line};
 use super::{CommandError, changes, find, links, nobody, refuse_problem, tell};
 use crate::accounts::mail::{Letter, Server};
 use crate::accounts::profile::{self, Change};
-use crate::accounts::second_factor::SecondFactors;
+use crate::accounts::second_factor;
 use crate::accounts::users::{self, Account, NewUser};
 use crate::config::Config;
 use crate::database::Database;
@@ -210,7 +210,7 @@ fn log_out(config: &Config, email: &str) -> Result<(), CommandError> {
 fn turn_second_factor_off(config: &Config, email: &str) -> Result<(), CommandError> {
     let server = Server::new(config)?;
     let (database, user, _) = find(config, email)?;
-    if !SecondFactors::new(Arc::new(database)).turn_off(user.uid)? {
+    if !second_factor::turn_off(&database, user.uid)? {
         return Err(CommandError::Refused(format!("{} has no second factor", user.email)));
     }
     eprintln!("doorward: turned off the second factor of {}", user.email);

@@ -14,8 +14,8 @@ const USE_LINKS: &str = "Open the page that it is on, and press it there.";
 const NO_FORM: &str = "Open the page that the form is on, and send it from there.";
 const SHORTER: &str = "Go back, and shorten what you typed.";
 const BROKEN: &str = "It is not your doing. Try again; if it stays broken, tell ";
-const SOON: &str =
-    "It is not your doing, and nothing of yours is lost. Try again in a few seconds.";
+const SOON: &str = "It is not your doing. Try again in a few seconds. If you sent a form, look first \
+     whether it has worked.";
 
 /// How long a visitor is told to wait for the database.
 const RETRY_AFTER: &str = "5";
@@ -51,7 +51,7 @@ fn explain(visit: &Visit, error: &Error) -> (u16, &'static str, Markup) {
             return (403, "Registration is closed", advice);
         }
         // `router.rs` has already turned all but the last into redirects.
-        Error::LoginRequired | Error::RecentLoginRequired | Error::LinkEnded | Error::NotFound => {
+        Error::LoginRequired | Error::LinkEnded | Error::NotFound => {
             (404, "There is no such page", LOOK_AGAIN)
         }
         Error::MethodNotAllowed(_) => (405, "This address only works through a button", USE_LINKS),

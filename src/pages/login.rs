@@ -9,6 +9,7 @@ use url::Url;
 use super::form::{self, Field, WHOLE_FORM, summary, title};
 use super::{layout, time};
 use crate::accounts::passwords::{Password, PasswordHash};
+use crate::accounts::second_factor;
 use crate::accounts::users::{Problem, User};
 use crate::error::Error;
 use crate::http::next::{self, ReturnPath};
@@ -93,7 +94,7 @@ fn check(visit: &mut Visit, typed: &Typed, password: &Password) -> Result<Respon
 
 /// Logs in a user whose password was right. Who has a second factor is asked for a code first.
 pub fn log_in(visit: &mut Visit, login: Login) -> Result<Response, Error> {
-    if let Some(key) = visit.app.second_factors.key(login.user.uid)? {
+    if let Some(key) = second_factor::key(&visit.app.database, login.user.uid)? {
         visit.keep((login, key), CODE_WAIT)?;
         return Ok(Response::redirect_303("/login/code"));
     }
@@ -135,7 +136,7 @@ pub fn redirect_here(visit: &mut Visit) -> Result<Response, Error> {
 
 /// Redirects a member whose login is too old for what they asked for. The login leads back to the page
 /// that has all forms of members, where they press the button once more.
-pub fn redirect_here_again() -> Response {
+pub fn ask_again() -> Response {
     Response::redirect_303("/login?again&next=%2Fsecret")
 }
 

@@ -6,7 +6,7 @@ use rouille::Response;
 use super::form::{self, Field, WHOLE_FORM, summary, title};
 use super::layout;
 use super::login::{self, Login};
-use crate::accounts::second_factor::Key;
+use crate::accounts::second_factor::{self, Key};
 use crate::accounts::users::Problem;
 use crate::error::Error;
 use crate::sessions::{Flash, Proof};
@@ -38,7 +38,8 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
         return visit.redirect("/login", Flash::Alert(NOT_WAITING.to_owned()));
     };
     let email = login.user.email.clone();
-    let checked = visit.app.second_factors.check(login.user.uid, &key, typed);
+    let (database, throttle) = (&visit.app.database, &visit.app.authentication.throttle);
+    let checked = second_factor::check(database, throttle, login.user.uid, &key, typed);
     if let Err(Error::Throttled(_)) = checked {
         visit.event("second-factor-throttled", &email);
     }

@@ -33,7 +33,7 @@ use postgres::Transaction;
 
 pub use self::carried::{Carried, Flash, MESSAGE_LIFETIME};
 pub use self::id::{IdHash, SessionId};
-pub use self::session::{Login, Proof, Session, SessionSummary, Which};
+pub use self::session::{LoginDetails, Proof, Session, SessionSummary, Which};
 use self::strangers::Strangers;
 use self::table::Table;
 use crate::accounts::passwords::PasswordHash;
@@ -105,7 +105,7 @@ impl Sessions {
         &self,
         uid: i64,
         hash: &PasswordHash,
-        login: Login,
+        login: LoginDetails,
         replaced: Option<&IdHash>,
     ) -> Result<Option<SessionId>, Error> {
         let id = SessionId::random()?;
@@ -193,7 +193,10 @@ impl Sessions {
         self.strangers.lock().sweep();
         for shard in &self.shards {
             let mut entries = shard.lock();
-            entries.retain(|_, entry| !entry.session.is_unused_for(KEEP_UNUSED));
+            // Another reference is a request's, which is about to use the entry.
+            entries.retain(|_, entry| {
+                Arc::strong_count(entry) > 1 || !entry.session.is_unused_for(KEEP_UNUSED)
+            });
             let room = entries.len() * 2;
             entries.shrink_to(room);
         }

@@ -35,7 +35,7 @@ impl Proof {
 
 /// What the table records about a login.
 #[derive(Clone, Copy)]
-pub struct Login<'a> {
+pub struct LoginDetails<'a> {
     /// Whether "remember me" was ticked.
     pub remember: bool,
     /// The browser's `User-Agent` header.
@@ -127,15 +127,4 @@ pub enum Which {
     Only(i64),
     /// All sessions but the one with this number.
     AllBut(i64),
-}
-
-impl Which {
-    /// The number of the only session to end, and that of the session to leave.
-    pub(super) fn numbers(self) -> (Option<i64>, Option<i64>) {
-        match self {
-            Which::All => (None, None),
-            Which::Only(number) => (Some(number), None),
-            Which::AllBut(number) => (None, Some(number)),
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use postgres::Transaction;
 
-use super::{IdHash, Login, Proof, Session, SessionSummary, Which};
+use super::{IdHash, LoginDetails, Proof, Session, SessionSummary, Which};
 use crate::accounts::passwords::PasswordHash;
 use crate::config::Config;
 use crate::database::Database;
@@ -43,7 +43,7 @@ impl Table {
         replaced: Option<&IdHash>,
         uid: i64,
         hash: &PasswordHash,
-        Login { remember, user_agent, ip, proof }: Login,
+        LoginDetails { remember, user_agent, ip, proof }: LoginDetails,
     ) -> Result<Option<Session>, Error> {
         const SQL: &str = "
             WITH inserted AS (
@@ -152,7 +152,11 @@ impl Table {
             // First, because it waits for logins under way, whose sessions must be deleted, too.
             transaction.execute(LOCK, &[&uid])?;
             // Before the change, which may delete the user with the sessions.
-            let (only, except) = which.numbers();
+            let (only, except) = match which {
+                Which::All => (None, None),
+                Which::Only(number) => (Some(number), None),
+                Which::AllBut(number) => (None, Some(number)),
+            };
             let ended = transaction.query(DELETE, &[&uid, &only, &except])?;
             if !change(&mut transaction)? {
                 return Ok(None);

@@ -112,7 +112,7 @@ fn registrations_are_twenty_an_hour_for_a_network() {
 
 #[test]
 fn tries_at_the_same_moment_count_like_tries_one_after_another() {
-    let throttle = Throttle::new();
+    let throttle = Throttle::default();
     let together = Barrier::new(20);
     let one_from_each_network = || {
         (0..10_000_u32).filter(|n| {

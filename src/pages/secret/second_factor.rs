@@ -78,10 +78,14 @@ pub fn confirm(visit: &mut Visit, session: &Session) -> Result<Response, Error> 
     Ok(Response::redirect_303(HERE))
 }
 
-/// `POST /second-factor/off`. It also ends a set-up.
+/// `POST /second-factor/off`, and with `cancel`, the end of a set-up: it must not turn off what another tab has
+/// turned on meanwhile.
 pub fn turn_off(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
     visit.take_kept::<Key>();
-    if visit.app.second_factors.turn_off(session.user.uid)? {
+    if visit.form()?.optional("cancel").is_some() {
+        return Ok(Response::redirect_303(HERE));
+    }
+    if second_factor::turn_off(&visit.app.database, session.user.uid)? {
         visit.event("second-factor-off", &session.user.email);
         visit.app.mail.tell(&session.user.email, Letter::SecondFactorChanged);
     }
@@ -145,7 +149,9 @@ fn set_up(visit: &Visit, session: &Session, key: &Key, problems: &[Problem]) -> 
             @for field in &field { (field) }
             button type="submit" { "Turn it on" }
         }
-        (button("/second-factor/off", "Cancel the set-up"))
+        form.actions method="post" action="/second-factor/off" {
+            button.quiet type="submit" name="cancel" value="yes" { "Cancel the set-up" }
+        }
     }
 }
 
