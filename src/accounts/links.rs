@@ -118,10 +118,11 @@ pub fn register(
         RETURNING uid, first_name, last_name, email";
     let [first_name, last_name, email] = new.known().map(str::to_owned);
     let (folded, hash) = (email::fold(new.email), hash.as_str().to_owned());
-    users::unless_taken(database.run(move |connection| {
+    let stored = users::unless_taken(database.run(move |connection| {
         let invitation = invitation.as_bytes();
         connection.query_opt(SQL, &[&first_name, &last_name, &email, &folded, &hash, &invitation])
-    }))
+    }));
+    Ok(stored?.flatten().as_ref().map(User::from_row))
 }
 
 /// Uses a link for a new password up, sets the password, and ends all sessions of the user and their other

@@ -1,4 +1,5 @@
-//! What changes the row of a user. Whatever ends the user's sessions, too, does both in one transaction.
+//! What users and administrators change of an account. What also ends the user's sessions does both in one
+//! transaction. (`links.rs` changes a password by a link, `second_factor.rs` the second factor.)
 
 use super::passwords::PasswordHash;
 use super::{email, links, users};
@@ -31,15 +32,15 @@ pub fn change(database: &Database, uid: i64, to: Change) -> Result<bool, Error> 
             last_name = COALESCE($3, last_name),
             email = COALESCE($4, email),
             email_folded = COALESCE($5, email_folded)
-        WHERE uid = $1
-        RETURNING uid, first_name, last_name, email";
+        WHERE uid = $1";
     let folded = to.email.map(email::fold);
     let [first, last, email] =
         [to.first_name, to.last_name, to.email].map(|v| v.map(str::to_owned));
-    let changed = users::unless_taken(database.run(move |connection| {
-        connection.query_opt(SQL, &[&uid, &first, &last, &email, &folded])
-    }))?;
-    Ok(changed.is_some())
+    let changed =
+        users::unless_taken(database.run(move |connection| {
+            connection.execute(SQL, &[&uid, &first, &last, &email, &folded])
+        }))?;
+    Ok(changed == Some(1))
 }
 
 /// Changes a password, and ends all sessions of the user and their links for a new password. Returns how many

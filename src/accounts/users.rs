@@ -113,15 +113,16 @@ pub fn add(database: &Database, new: NewUser, hash: &PasswordHash) -> Result<Opt
         RETURNING uid, first_name, last_name, email";
     let [first_name, last_name, email] = new.known().map(str::to_owned);
     let (folded, hash) = (email::fold(new.email), hash.as_str().to_owned());
-    unless_taken(database.run(move |connection| {
+    let stored = unless_taken(database.run(move |connection| {
         connection.query_opt(SQL, &[&first_name, &last_name, &email, &folded, &hash])
-    }))
+    }));
+    Ok(stored?.flatten().as_ref().map(User::from_row))
 }
 
-/// The user who was stored. `None` if the unique constraint says that the email has an account already.
-pub(super) fn unless_taken(stored: Result<Option<Row>, Error>) -> Result<Option<User>, Error> {
-    match stored {
-        Ok(row) => Ok(row.as_ref().map(User::from_row)),
+/// What a statement returned. `None` if the unique constraint refused it, because the email has an account.
+pub(super) fn unless_taken<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+    match outcome {
+        Ok(stored) => Ok(Some(stored)),
         Err(error) if error.sql_state() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(None),
         Err(error) => Err(error),
     }
@@ -134,7 +135,7 @@ pub fn find(database: &Database, email: &str) -> Result<Option<Account>, Error> 
             totp_key IS NOT NULL AS has_second_factor
         FROM users
         WHERE email_folded = $1";
-    // Nobody has such an email, and it would be kept in memory while the database is slow.
+    // No account has such an email. Refusing it early keeps it out of the queue for the database.
     if email.len() > MAX_EMAIL_BYTES {
         return Ok(None);
     }

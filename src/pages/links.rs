@@ -35,7 +35,7 @@ pub fn open(visit: &mut Visit, number: &str, path: &'static str) -> Result<Respo
         Link::Invitation(email) => email.into(),
         Link::NewPassword(user) => user.email,
     };
-    visit.keep(Opened { link, path, email }, LASTS)?;
+    visit.keep(Opened { link, email, path }, LASTS)?;
     Ok(Response::redirect_303(path))
 }
 

@@ -22,7 +22,6 @@ const NEW: &str = "kestrel 55 obelisk mango";
 
 /// What a link's form for a new password sends.
 const SET: [(&str, &str); 2] = [("password", NEW), ("confirm", NEW)];
-
 type Handler<'a> = &'a (dyn Fn(&Request) -> Response + Sync);
 const ENDED: &str = "That link is no longer valid. Ask for a new one.";
 const CHANGED: &str = "Your password was changed. Log in with it.";
@@ -56,7 +55,9 @@ fn assert_ended(app: Handler, link: &str) {
 }
 
 fn assert_all_ended(app: Handler, links: &[String]) {
-    links.iter().for_each(|link| assert_ended(app, link));
+    for link in links {
+        assert_ended(app, link);
+    }
 }
 
 #[test]
