@@ -17,7 +17,7 @@ use crate::files;
 use crate::fresh::Fresh;
 use crate::sessions::Sessions;
 
-/// How often expired sessions are deleted.
+/// How often expired sessions and links are deleted.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// The whole application. One `App` answers all requests, from any number of threads.
@@ -32,8 +32,8 @@ pub struct App {
 }
 
 impl App {
-    /// Connects to the database, brings its schema up to date, and starts to delete expired sessions in
-    /// the background.
+    /// Connects to the database, brings its schema up to date, and starts to delete expired sessions and links
+    /// in the background.
     ///
     /// # Errors
     /// [`StartError::Setting`] for a setting that cannot work; [`StartError::Database`] if the database

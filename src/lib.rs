@@ -3,8 +3,8 @@
 //!
 //! # The way of a request
 //!
-//! No file depends on itself by way of others. A folder's `mod.rs` and the files beside it may use each
-//! other.
+//! There are no circular dependencies between files, save that a folder's `mod.rs` and the files beside it
+//! may use each other.
 //!
 //! 1. [`http::listener`] reads the request from a socket, within its limits.
 //! 2. `router.rs`, with [`App::handle`], refuses forms that another site sent, finds the route, looks the
@@ -22,15 +22,18 @@
 //! | What happens | Where | If not |
 //! |---|---|---|
 //! | the connection gets a place in the table | `admit` in `http/listener.rs` | 503: this network, or all together, have too many |
+//! | bytes arrive, and a worker takes the connection | `Workers::work` in `http/workers.rs` | closed after 15 s without any |
 //! | bytes are collected until a whole request is there | `Connection::read` in `http/connection.rs` | 408 after 10 s |
 //! | head and body are split, strictly | `Head::parse` in `http/read.rs` | 400, 413, 414, 417, 431, 501 or 505 |
 //! | the sender is found behind trusted proxies, and a [`Request`](rouille::Request) is made | `http/forwarded.rs` | |
+//! | the application has started | `Starting::handle` in `starting.rs`, which calls [`App::handle`] | 503 while the database was never reached |
 //! | the form does not come from another site | `route` in `router.rs`, by `http/cross_origin.rs` | 403 |
 //! | the path and the method are in the route table | `find` in `router.rs` | 404 or 405 |
 //! | the cookie's session is looked up, in memory or in the table | `Visit::identify`, `Sessions::find` | 503 if the database does not answer |
 //! | the form is read, and email and password are checked | `submit` in `pages/login.rs`, `accounts/authentication.rs` | 401, or 429 after too many tries |
-//! | a session begins, in memory and in the table | `Visit::log_in`, `Sessions::begin` | |
-//! | the response gets its cookie and its headers | `App::answer` in `router.rs` | |
+//! | the user has no second factor | `log_in` in `pages/login.rs` | redirected to `/login/code` |
+//! | a session begins, in memory and in the table | `Visit::log_in`, `Sessions::begin` | back to `/login` if the user has changed meanwhile |
+//! | the response gets its cookie, and its headers | `App::answer` and `App::handle` in `router.rs` | |
 //!
 //! # Many connections, few threads
 //!
@@ -63,9 +66,9 @@
 //! - No SQL outside `accounts/`, `sessions/`, `database/` and `admin/check.rs`. No HTML outside `pages/`. No
 //!   `Set-Cookie` outside `visit.rs`.
 //! - `accounts/` and `sessions/` never see a request or a response; `http/` never sees a user.
-//! - A handler for members takes a [`Session`](sessions::Session), which only `sessions/` can make. The
-//!   route table passes it, so a members' page cannot forget to require a login. One path is for strangers
-//!   and members: `POST /password` passes on the session that the visit has.
+//! - What is done for a member takes the member's [`Session`](sessions::Session), which only `sessions/` can
+//!   make. The route table passes it to the handlers that it lists for members. Pages that are for everybody
+//!   look at `visit.member`; one of them, `POST /password`, passes it on.
 //! - A function that ends sessions in the table also ends them in memory.
 //! - An expected outcome, such as a wrong password, is a value. Everything else that prevents the usual
 //!   response is an [`Error`]. A database that does not answer never counts as "no such user or session".

@@ -1,9 +1,9 @@
 //! The route table, the checks before a handler runs, and the pages for errors.
 //!
-//! Where a login is required, the table says `Members` or `Recent`. That cannot be forgotten: a handler that
-//! works for a member takes a [`Session`], which only `sessions/` can make, so with `Anybody` it would not
-//! compile. The one exception is `POST /password`, which strangers with a link send, too: it looks at
-//! `visit.member` itself.
+//! Where a login is required, the table says `Members` or `Recent`. A handler that takes a [`Session`] cannot
+//! be listed otherwise, because it would not compile, and only `sessions/` can make one: so a handler that uses
+//! its member's session cannot forget the login. Handlers for everybody look at `visit.member`. One of them
+//! does something for members: `POST /password`, which strangers with a link send, too.
 //!
 //! Only this file turns errors and panics into responses. A handler may show its own form again after too
 //! many tries.

@@ -21,7 +21,7 @@ use crate::sessions::{
 /// At most this many bytes of the `User-Agent` header are stored.
 const MAX_USER_AGENT_BYTES: usize = 200;
 
-/// How long a stranger's session lasts in which a handler keeps something.
+/// The lifetime of a stranger's session that holds a kept value.
 const KEEPING_LIFETIME: Duration = Duration::from_hours(1);
 
 /// A request, and what is known of its visitor.
@@ -156,8 +156,8 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
-    /// Keeps a value in memory with the visitor's session, for an hour at most: a member's, or a stranger's
-    /// with a new id. It replaces an earlier value of the same type. Nobody but this visitor gets at it.
+    /// Keeps a value in the visitor's session, in memory, for an hour at most. It replaces an earlier value of
+    /// the same type. A stranger gets a new session for it, so that nobody who knows the old id gets at it.
     pub fn keep<T>(&mut self, value: T, lasts: Duration) -> Result<(), Error>
     where
         T: Clone + Send + Sync + 'static,
@@ -196,8 +196,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Begins a stranger's session. Its cookie ends when it does, so that who comes back later is not told
-    /// of a session that has ended.
+    /// Begins a stranger's session. The cookie expires with it; otherwise a stranger who comes back later would
+    /// be told that their session has ended.
     fn begin_stranger(&mut self, lasts: Duration) -> Result<(), Error> {
         let id = self.app.sessions.begin_stranger(self.ip, self.id_hash.as_ref(), lasts)?;
         self.issue(id, Some(lasts));

@@ -3,11 +3,14 @@
 //! What a million wrong logins can make the server do is bounded in this order:
 //!
 //! 1. The listener takes 128 connections of a network, 8,192 in all, and forms of 64 KiB.
-//! 2. The throttle refuses a network after 50 failed logins in 15 minutes, and after 10 for one email, before
-//!    anything is queried or hashed. It remembers 100,000 networks and as many pairs, so its memory is bounded.
-//! 3. A login that is let through costs two queries and one comparison of a hash: also for an unknown email,
+//! 2. A cookie that looks like a session's costs a query, whatever path is requested. The queries of a network
+//!    wait in a line in which networks take turns.
+//! 3. The throttle lets 50 failed logins of a network through at once, and 10 for one email; then one more each
+//!    18 s, and each 90 s. It refuses the others before they are compared. It remembers 100,000 networks and as
+//!    many pairs of email and network, so its memory is bounded.
+//! 4. A login that is let through costs two queries and one comparison of a hash: also for an unknown email,
 //!    which must not be told from a wrong password by the time it takes.
-//! 4. Comparisons wait in a line, one for each core at a time. Networks take turns in it, so another network's
+//! 5. Comparisons wait in a line, one for each core at a time. Networks take turns in it, so another network's
 //!    login waits for one of each network before it, and not for all. After 10 s in line, the answer is 503.
 //!
 //! The answer does not tell whether the email or the password was wrong. Hashing takes long, and the

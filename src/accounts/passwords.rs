@@ -70,8 +70,8 @@ impl Password {
         Password(value.to_owned())
     }
 
-    /// Why this password is too weak, in a sentence for the visitor. `None` if it is strong enough, and has
-    /// `min_chars` characters (OWASP ASVS 5.0, 6.2.1).
+    /// Why this password is not accepted, in a sentence for the visitor. `None` if it is strong enough, has
+    /// `min_chars` characters (OWASP ASVS 5.0, 6.2.1), and is at most [`MAX_BYTES`] long.
     ///
     /// There are no rules on composition (OWASP ASVS 5.0, 6.2.5). zxcvbn estimates how many guesses the
     /// password withstands by somebody who knows the visitor's name and email.

@@ -19,7 +19,7 @@ use crate::network::network;
 /// recently used.
 const MAX_KEYS: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 
-/// The limits of the whole server.
+/// The limits on what visitors may try.
 pub struct Throttle {
     /// 10 failed logins per 15 minutes for an email from a network.
     by_email: Limit,

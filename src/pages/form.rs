@@ -16,7 +16,7 @@ const FIELDS_WRONG: &str = "Please look at these again:";
 const PASSWORD_HINT: &str = "characters. A few uncommon words make a good one.";
 const TOO_MANY_TRIES: &str = "Too many tries. This stops people who guess passwords. Come back in";
 
-/// The name of a [`Problem`] that is not that of one field, but of the form as a whole.
+/// The field of a [`Problem`] that concerns the whole form.
 pub const WHOLE_FORM: &str = "";
 
 /// A field of a form, with its error message if it has one.
@@ -106,8 +106,8 @@ impl Render for Field<'_> {
     }
 }
 
-/// The problems of a form, each with a link to its field; for one of the form as a whole, to the field to begin
-/// with. Empty if there are none.
+/// The problems of a form, each with a link to its field. A problem of the whole form links to the field that
+/// has the focus, or to the first one. Empty if there are none.
 pub fn summary(fields: &[Field], problems: &[Problem]) -> Markup {
     let field = |name| fields.iter().find(|field| field.name == name);
     let first = fields.iter().find(|field| field.has_focus).or(fields.first());

@@ -104,7 +104,7 @@ pub fn log_in(visit: &mut Visit, login: Login) -> Result<Response, Error> {
 /// Logs in a user who has proved all that they must, and leads to the page that they wanted to see.
 pub fn finish(visit: &mut Visit, login: Login, proof: Option<Proof>) -> Result<Response, Error> {
     let Login { user, hash, remember, next } = login;
-    // A recent login was not asked for again: this form was open in another tab.
+    // If the session is still recent, nobody asked for this login: the form was open in another tab.
     let is_again = visit
         .member
         .as_ref()
@@ -134,8 +134,8 @@ pub fn redirect_here(visit: &mut Visit) -> Result<Response, Error> {
     visit.redirect(&next::login_url(visit.request.raw_url()), Flash::Notice(text.to_owned()))
 }
 
-/// Redirects a member whose login is too old for what they asked for. The login leads back to the page
-/// that has all forms of members, where they press the button once more.
+/// Asks a member whose login is too old to log in again. The login leads back to the page with all forms of
+/// members, where they press the button once more.
 pub fn ask_again() -> Response {
     Response::redirect_303("/login?again&next=%2Fsecret")
 }
@@ -147,7 +147,7 @@ pub fn redirect(next: Option<&ReturnPath>) -> Response {
     Response::redirect_303(next.unwrap_or(AFTER_LOGIN).to_owned())
 }
 
-/// What a stranger is told who has no flash message, because their browser has sent no cookie.
+/// The notice for a visitor without a cookie, who cannot have a flash message.
 fn stranger_notice(visit: &Visit, is_led_here: bool) -> Option<Flash> {
     if visit.id_hash.is_some() {
         return None;
@@ -201,7 +201,7 @@ pub fn next_field(next: Option<&ReturnPath>) -> Markup {
     html! { @if let Some(next) = next { input type="hidden" name="next" value=(next.as_str()); } }
 }
 
-/// A link to a form that carries the same.
+/// A link to a form, with `next` in its query.
 pub fn link(path: &str, text: &str, next: Option<&ReturnPath>) -> Markup {
     html! { a href=(next::with_next(path, next)) rel="noreferrer" { (text) } }
 }

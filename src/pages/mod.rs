@@ -1,5 +1,6 @@
-//! The pages. Each file has the texts, the handlers and the HTML of one page. No other folder makes HTML,
-//! and maud escapes every value, so what a visitor types is never read as HTML.
+//! The pages. A page has a file with its texts, its handlers and its HTML; `secret/` has a file for each section.
+//! The other files are what pages have in common. No other folder makes HTML, and maud escapes every value, so
+//! what a visitor types is never read as HTML.
 
 pub mod index;
 pub mod links;

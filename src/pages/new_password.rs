@@ -18,8 +18,8 @@ pub fn fields<'a>(visit: &Visit, problems: &'a [Problem]) -> [Field<'a>; 2] {
 }
 
 /// The password in the two fields, and what is wrong with it. `known` are the visitor's names and email,
-/// which a guesser would try. The judging waits in the line of passwords. Because it takes long, the form
-/// counts as refused from before it; call [`accept`] if nothing is wrong.
+/// which a guesser would try. The judging waits in the line of passwords. The form is counted as refused before
+/// it, so that simultaneous forms count, too; [`accept`] takes the count back.
 ///
 /// # Errors
 /// [`Error::BadRequest`] if a field is missing; [`Error::Throttled`] if this network has sent too many

@@ -94,8 +94,8 @@ fn register(
     Ok(login::redirect(next))
 }
 
-/// What becomes of a form with an email that has an account already, or an invitation that is not valid. With
-/// this account's password it is a second click on the button, so it is a login.
+/// Answers a form with an email that is taken, or with an invitation that is not valid. If the password is that
+/// of the account, the form was sent twice, and the visitor is logged in.
 fn log_in_instead(
     visit: &mut Visit,
     email: &str,

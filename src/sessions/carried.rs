@@ -1,10 +1,10 @@
 //! What a session carries from page to page: flash messages, and what handlers keep for later requests.
-//! It is in memory alone, because a restart then loses nothing that a visitor cannot repeat.
+//! It is kept in memory only: a visitor can repeat whatever a restart loses.
 //!
 //! The way of a flash message: a handler calls `Visit::redirect`, and the message waits here, with the
 //! member's session or with the stranger's; a stranger who has none gets one, and its cookie, for this. The
 //! visitor's next page, `layout::page`, takes it out and shows it. One that nobody fetches is gone after
-//! 10 minutes.
+//! 10 minutes; a stranger's also if 500 newer strangers' sessions of the same network push it out.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,8 +65,8 @@ impl Carried {
 }
 
 impl Sessions {
-    /// Looks at what a session carries, or changes it. Of requests at the same moment, one after the other
-    /// does. `None` if this process does not have the session in memory.
+    /// Looks at what a session carries, or changes it. Simultaneous requests take turns. `None` if this process
+    /// does not have the session in memory.
     pub fn carried<T>(&self, id: &IdHash, look: impl FnOnce(&mut Carried) -> T) -> Option<T> {
         let entry = self.shard(id).get(id).map(Arc::clone);
         if let Some(entry) = entry

@@ -1,14 +1,14 @@
 //! Sessions: a table in the database, a cache of it in memory (the map), and the flash messages.
 //!
-//! A request uses the cached session if that was read from the table less than a second ago. Otherwise
-//! it queries the table; requests for the same session at the same moment share one query. So a session
+//! A request uses the cached answer if the table was queried less than a second ago. Otherwise it queries the
+//! table; requests for the same session at the same moment share one query, and its failure. So a session
 //! that one process ends is invalid in every process within a second, a flood of requests for one
 //! session costs one query a second, and a restart logs nobody out.
 //!
 //! A session begins with a login, a registration or a password change. It ends with a logout, the button
 //! "Log out" in the list, the next login in the same browser, a password change, a second factor that is
 //! turned on in another browser, when its user is disabled or deleted, or when it expires. Expired rows are
-//! deleted within a minute.
+//! deleted by a sweep each minute.
 //!
 //! "Remember me" changes two things, and stores nothing else: the row's column `remembered` gives the session
 //! 30 days from the login, however seldom it is used, instead of 2 hours from the last use and 12 in all; and
@@ -110,14 +110,15 @@ impl Sessions {
     ) -> Result<Option<SessionId>, Error> {
         let id = SessionId::random()?;
         let (id_hash, entry) = (id.hash(), Arc::new(Entry::default()));
-        // The map gets it before the table, so that whoever ends it meanwhile finds it in both.
+        // The map gets the session first. So a request that ends it as soon as it is in the table finds it in both.
         self.shard(&id_hash).insert(id_hash, Arc::clone(&entry));
         let begun = entry.session.get(|| self.table.insert(&id_hash, replaced, uid, hash, login));
         if !matches!(begun, Ok(Some(_))) {
             self.shard(&id_hash).remove(&id_hash);
             return begun.map(|_| None);
         }
-        // What a stranger had is the member's now, such as a link that was opened. What another member had is not.
+        // What a stranger's session carried goes on, such as a link that was opened. What a member's did does not:
+        // it may have been another member.
         let carried = replaced.and_then(|replaced| self.strangers.lock().end(replaced));
         *entry.carried.lock() = Some(carried.unwrap_or_default());
         self.forget(uid, replaced.map_or(&[], std::slice::from_ref));
@@ -173,8 +174,8 @@ impl Sessions {
         }
     }
 
-    /// Removes sessions from memory that were ended in the table. A query that is under way and may have
-    /// found one of them answers the requests that wait for it, and no later ones.
+    /// Removes sessions from memory that were ended in the table. Requests that already wait for a query may
+    /// still get an ended session; later requests do not.
     fn forget(&self, uid: i64, ended: &[IdHash]) {
         self.lists.lock().pop(&uid);
         for id in ended {
@@ -188,7 +189,8 @@ impl Sessions {
         count_time(|| list.get(|| self.table.list(uid).map(List::from)))
     }
 
-    /// Deletes expired sessions from the table and from memory. Returns the number of deleted rows.
+    /// Deletes expired sessions from the table, and removes unused ones from memory. Returns the number of
+    /// deleted rows.
     pub fn sweep(&self) -> Result<u64, Error> {
         self.strangers.lock().sweep();
         for shard in &self.shards {

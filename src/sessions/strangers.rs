@@ -21,7 +21,7 @@ const MAX_OF_ONE_NETWORK: usize = 500;
 
 /// The sessions of visitors who are not logged in.
 pub(super) struct Strangers {
-    /// From the newest session to the oldest: no access other than the insertion changes this order.
+    /// From the newest session to the oldest. Only insertion sets this order, because reads use `peek`.
     sessions: LruCache<IdHash, Stranger>,
     /// The sessions of each network, the oldest first.
     networks: HashMap<IpAddr, VecDeque<IdHash>>,

@@ -166,8 +166,8 @@ impl Table {
         })
     }
 
-    /// Deletes the oldest expired sessions, and returns how many. Not all at once, so that the statement is
-    /// over before its deadline: what is left is expired all the same, and goes with the next sweep.
+    /// Deletes the oldest expired sessions, and returns how many: at most 5,000, to stay within the deadline of a
+    /// statement. The rest is expired anyway, and is deleted by the next sweep.
     pub(super) fn sweep(&self) -> Result<u64, Error> {
         const SQL: &str = "
             DELETE FROM sessions
