@@ -68,7 +68,7 @@ impl Sessions {
     /// Looks at what a session carries, or changes it. Simultaneous requests take turns. `None` if this process
     /// does not have the session in memory.
     pub fn carried<T>(&self, id: &IdHash, look: impl FnOnce(&mut Carried) -> T) -> Option<T> {
-        let entry = self.shard(id).get(id).map(Arc::clone);
+        let entry = self.entries.lock().get(id).map(Arc::clone);
         if let Some(entry) = entry
             && let Some(carried) = &mut *entry.carried.lock()
         {

@@ -63,11 +63,6 @@ impl IdHash {
         &self.0
     }
 
-    /// A number that is spread evenly over sessions, to choose the shard of the map.
-    pub(super) fn shard(&self) -> usize {
-        usize::from(self.0[0])
-    }
-
     /// The hash in a row's column `id_hash`.
     pub(crate) fn from_row(row: &Row) -> Option<IdHash> {
         row.get::<_, &[u8]>("id_hash").try_into().ok().map(IdHash)

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lru::LruCache;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use postgres::Transaction;
 
 pub use self::carried::{Carried, Flash, MESSAGE_LIFETIME};
@@ -48,16 +48,14 @@ const KEEP_UNUSED: Duration = Duration::from_hours(1);
 /// The most users whose lists of sessions are cached. A new one then replaces the least recently used.
 const MAX_LISTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 
-/// The map is split into shards with a lock each, so that requests seldom wait for a lock.
-const SHARDS: usize = 64;
-
 /// A user's sessions, the most recently used first.
 pub type List = Arc<[SessionSummary]>;
 
 /// All sessions: those in this process's memory, and the table with the rest.
 pub struct Sessions {
     table: Table,
-    shards: [Mutex<Shard>; SHARDS],
+    /// The map. Its lock is never held during a query.
+    entries: Mutex<HashMap<IdHash, Arc<Entry>>>,
     strangers: Mutex<Strangers>,
     /// The lists of users' sessions, by user id.
     lists: Mutex<LruCache<i64, Arc<Answer<List>>>>,
@@ -65,9 +63,6 @@ pub struct Sessions {
 
 /// What the table last answered.
 type Answer<T> = Fresh<Result<T, Error>>;
-
-/// A shard of the map. Its lock is never held during a query.
-type Shard = HashMap<IdHash, Arc<Entry>>;
 
 /// What the map knows of a session id.
 #[derive(Default)]
@@ -82,7 +77,7 @@ impl Sessions {
     pub fn new(database: Arc<Database>, config: &Config) -> Sessions {
         Sessions {
             table: Table::new(database, config),
-            shards: std::array::from_fn(|_| Mutex::default()),
+            entries: Mutex::default(),
             strangers: Mutex::new(Strangers::new()),
             lists: Mutex::new(LruCache::new(MAX_LISTS)),
         }
@@ -94,7 +89,7 @@ impl Sessions {
     /// An outage ([`Error::is_outage`]) if the table must be queried and does not answer. Then it is
     /// unknown whether the visitor is logged in.
     pub fn find(&self, id: &IdHash) -> Result<Option<Session>, Error> {
-        let entry = Arc::clone(self.shard(id).entry(*id).or_default());
+        let entry = Arc::clone(self.entries.lock().entry(*id).or_default());
         count_time(|| entry.session.get(|| self.check(id, &entry)))
     }
 
@@ -111,10 +106,10 @@ impl Sessions {
         let id = SessionId::random()?;
         let (id_hash, entry) = (id.hash(), Arc::new(Entry::default()));
         // The map gets the session first. So a request that ends it as soon as it is in the table finds it in both.
-        self.shard(&id_hash).insert(id_hash, Arc::clone(&entry));
+        self.entries.lock().insert(id_hash, Arc::clone(&entry));
         let begun = entry.session.get(|| self.table.insert(&id_hash, replaced, uid, hash, login));
         if !matches!(begun, Ok(Some(_))) {
-            self.shard(&id_hash).remove(&id_hash);
+            self.entries.lock().remove(&id_hash);
             return begun.map(|_| None);
         }
         // What a stranger's session carried goes on, such as a link that was opened. What a member's did does not:
@@ -168,7 +163,7 @@ impl Sessions {
 
     /// Call this after a change of what a session knows of its user. The next request queries the table.
     pub fn expire(&self, id: &IdHash) {
-        let entry = self.shard(id).get(id).cloned();
+        let entry = self.entries.lock().get(id).cloned();
         if let Some(entry) = entry {
             entry.session.expire();
         }
@@ -179,7 +174,7 @@ impl Sessions {
     fn forget(&self, uid: i64, ended: &[IdHash]) {
         self.lists.lock().pop(&uid);
         for id in ended {
-            self.shard(id).remove(id);
+            self.entries.lock().remove(id);
         }
     }
 
@@ -193,15 +188,14 @@ impl Sessions {
     /// deleted rows.
     pub fn sweep(&self) -> Result<u64, Error> {
         self.strangers.lock().sweep();
-        for shard in &self.shards {
-            let mut entries = shard.lock();
-            // Another reference is a request's, which is about to use the entry.
-            entries.retain(|_, entry| {
-                Arc::strong_count(entry) > 1 || !entry.session.is_unused_for(KEEP_UNUSED)
-            });
-            let room = entries.len() * 2;
-            entries.shrink_to(room);
-        }
+        let mut entries = self.entries.lock();
+        // Another reference is a request's, which is about to use the entry.
+        entries.retain(|_, entry| {
+            Arc::strong_count(entry) > 1 || !entry.session.is_unused_for(KEEP_UNUSED)
+        });
+        let room = entries.len() * 2;
+        entries.shrink_to(room);
+        drop(entries); // before a query
         self.table.sweep()
     }
 
@@ -217,12 +211,8 @@ impl Sessions {
         let stays = carried.is_some() && !matches!(answer, Ok(None));
         drop(carried); // before another lock
         if !stays {
-            self.shard(id).remove(id);
+            self.entries.lock().remove(id);
         }
         answer
-    }
-
-    fn shard(&self, id: &IdHash) -> MutexGuard<'_, Shard> {
-        self.shards[id.shard() % SHARDS].lock()
     }
 }
