@@ -8,8 +8,10 @@ use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postgres::error::SqlState;
 use thiserror::Error as ThisError;
+
+/// An error of any library.
+pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
 
 /// Why the server or a command cannot start: one line for the administrator.
 #[derive(Debug, ThisError)]
@@ -83,12 +85,7 @@ impl Error {
     pub fn is_outage(&self) -> bool {
         match self {
             Error::Database(_) | Error::Busy(_) => true,
-            Error::Query(error) => match error.code() {
-                Some(code) => is_outage(code),
-                None => {
-                    error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<io::Error>)
-                }
-            },
+            Error::Query(error) => is_outage(error),
             _ => false,
         }
     }
@@ -97,22 +94,18 @@ impl Error {
     pub fn is_mistake(&self) -> bool {
         matches!(self, Error::System(_) | Error::Query(_)) && !self.is_outage()
     }
-
-    /// PostgreSQL's code for the error, if it refused a statement.
-    pub(crate) fn sql_state(&self) -> Option<&SqlState> {
-        match self {
-            Error::Query(error) => error.code(),
-            _ => None,
-        }
-    }
 }
 
-/// Whether a code or its class (PostgreSQL's documentation, appendix A) means that the server cannot answer
-/// now: no connection, a conflict of transactions, no resources, a lock that is not available, a statement
-/// cancelled or a server shut down, a failure of its system; or a standby, which only reads.
-pub(crate) fn is_outage(code: &SqlState) -> bool {
+/// Whether the server cannot answer now: the connection was lost, or the code or its class (PostgreSQL's
+/// documentation, appendix A) means no connection, a conflict of transactions, no resources, a lock that is
+/// not available, a statement cancelled or a server shut down, a failure of its system; or a standby, which
+/// only reads.
+pub(crate) fn is_outage(error: &postgres::Error) -> bool {
     const OUTAGES: [&str; 7] = ["08", "40", "53", "55P03", "57", "58", "25006"];
-    OUTAGES.iter().any(|outage| code.code().starts_with(outage))
+    match error.code() {
+        Some(code) => OUTAGES.iter().any(|outage| code.code().starts_with(outage)),
+        None => error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<io::Error>),
+    }
 }
 
 /// An error and all its causes, on one line. Without PostgreSQL's `DETAIL`, which may contain a whole row

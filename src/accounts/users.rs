@@ -123,7 +123,7 @@ pub fn add(database: &Database, new: NewUser, hash: &PasswordHash) -> Result<Opt
 pub(super) fn unless_taken<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
     match outcome {
         Ok(stored) => Ok(Some(stored)),
-        Err(error) if error.sql_state() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(None),
+        Err(Error::Query(error)) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -104,9 +104,9 @@ fn may_make_tables(client: &mut Client) -> Result<bool, Error> {
 }
 
 fn tls(target: &Target) -> Fact {
-    if target.is_tls() {
+    if target.is_tls {
         Ok("the server's certificate and name are verified".to_owned())
-    } else if target.is_local() {
+    } else if target.is_local {
         Ok("not needed, the database is on this machine".to_owned())
     } else {
         Err("anybody on the way can read or change the data: remove sslmode=disable".into())

@@ -12,14 +12,11 @@ use refinery::{Migration, Target};
 
 use self::embedded::migrations;
 use crate::accounts::email;
-use crate::error::{StartError, is_outage, one_line};
+use crate::error::{Cause, StartError, is_outage, one_line};
 
 mod embedded {
     refinery::embed_migrations!("sql");
 }
-
-/// Why a try failed.
-type Cause = Box<dyn StdError + Send + Sync>;
 
 /// The migration that adds the column for folded emails. The next one requires them.
 const EMAIL_FOLDED: i32 = 3;
@@ -37,17 +34,17 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// [`StartError::Setting`] if two accounts have one email, or if the tables cannot be made or are newer
 /// than this program; [`StartError::Database`] if the database cannot answer now.
 pub fn run(client: &mut Client) -> Result<(), StartError> {
-    let mut tries = 1;
-    loop {
-        match migrate(client) {
-            Ok(()) => return Ok(()),
-            Err(cause) if tries < TRIES && database_error(&*cause).is_some() => {
-                tries += 1;
-                thread::sleep(PAUSE);
-            }
-            Err(cause) => return Err(final_error(cause)),
+    let mut tries = 0;
+    while let Err(cause) = migrate(client) {
+        tries += 1;
+        let line = one_line(&*cause);
+        match database_error(&*cause) {
+            Some(_) if tries < TRIES => thread::sleep(PAUSE),
+            Some(error) if is_outage(error) => return Err(StartError::Database(line)),
+            _ => return Err(StartError::Setting("DATABASE_URL", format!("its tables: {line}"))),
         }
     }
+    Ok(())
 }
 
 /// The version of the newest migration that this program knows.
@@ -70,39 +67,23 @@ fn migrate(client: &mut Client) -> Result<(), Cause> {
 
 /// Folds the emails of all accounts. Changes nothing if two accounts would have the same email.
 fn fold_emails(client: &mut Client) -> Result<(), Cause> {
-    const SET: &str = "
-        UPDATE users
-        SET email_folded = folded.email
-        FROM unnest($1::BIGINT[], $2::TEXT[]) AS folded (uid, email)
-        WHERE users.uid = folded.uid";
+    const SET: &str = "UPDATE users SET email_folded = $2 WHERE uid = $1";
     let mut transaction = client.transaction()?;
     transaction.batch_execute("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE")?;
     let mut owners = HashMap::new();
     for row in transaction.query("SELECT uid, email FROM users ORDER BY uid", &[])? {
         let (uid, typed): (i64, String) = (row.get("uid"), row.get("email"));
-        if let Some((other, same)) = owners.insert(email::fold(&typed), (uid, typed.clone())) {
-            return Err(StartError::Setting("users", format!(
+        let folded = email::fold(&typed);
+        transaction.execute(SET, &[&uid, &folded])?;
+        if let Some((other, same)) = owners.insert(folded, (uid, typed.clone())) {
+            return Err(format!(
                 "{same} (uid {other}) and {typed} (uid {uid}) have become one email: delete one in psql with \
                  DELETE FROM users WHERE uid = {uid}, or change its email, and start again"
-            )).into());
+            )
+            .into());
         }
     }
-    let (uids, emails): (Vec<i64>, Vec<String>) =
-        owners.into_iter().map(|(folded, (uid, _))| (uid, folded)).unzip();
-    transaction.execute(SET, &[&uids, &emails])?;
     Ok(transaction.commit()?)
-}
-
-/// The error that ends the start. Only [`StartError::Database`] is worth another try.
-fn final_error(cause: Cause) -> StartError {
-    let is_away = database_error(&*cause).is_some_and(|error| error.code().is_none_or(is_outage));
-    match cause.downcast::<StartError>() {
-        Ok(own) => *own,
-        Err(cause) if is_away => StartError::Database(one_line(&*cause)),
-        Err(cause) => {
-            StartError::Setting("DATABASE_URL", format!("its tables: {}", one_line(&*cause)))
-        }
-    }
 }
 
 /// The database client's error among the causes, if there is one.

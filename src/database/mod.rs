@@ -5,20 +5,20 @@
 //! work runs on threads of its own, and the request stops waiting for them after a deadline.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use postgres::types::ToSql;
+use postgres::{Client, Row, Statement, Transaction};
 
-pub use self::connection::Connection;
-use self::outage::Outage;
 pub use self::target::{Target, is_this_machine};
-use crate::error::{Error, StartError};
+use crate::error::{Error, StartError, one_line};
 use crate::line::{Line, Timeouts};
 
-mod connection;
 pub(crate) mod migrations;
-mod outage;
 mod target;
 
 /// The size of the pool. Few connections are enough: a query takes less than a millisecond, and no
@@ -35,9 +35,13 @@ const MAX_TIME: Duration = Duration::from_millis(2_500);
 /// another request's query, for up to [`MAX_TIME`]. Both together must stay under 8 s.
 const MAX_REQUEST_TIME: Duration = Duration::from_secs(5);
 
+/// The deadlines that PostgreSQL enforces. They are shorter than those of this program, so that it cancels a
+/// slow statement first, and the connection can be used again.
+const DEADLINES: &str = "SET statement_timeout = '2s'; SET lock_timeout = '2s'";
+
 thread_local! {
-    /// How much of [`MAX_REQUEST_TIME`] is left for this thread's request. `None` outside requests.
-    static TIME_LEFT: Cell<Option<Duration>> = const { Cell::new(None) };
+    /// How much of [`MAX_REQUEST_TIME`] is left for this thread's request. No limit outside requests.
+    static TIME_LEFT: Cell<Duration> = const { Cell::new(Duration::MAX) };
 }
 
 /// A pool of connections to one database with an up-to-date schema.
@@ -45,7 +49,8 @@ pub struct Database {
     pool: Arc<Pool>,
     /// A thread for each connection.
     line: Line<()>,
-    outage: Outage,
+    /// Whether the log says that the database does not answer.
+    is_away: AtomicBool,
 }
 
 struct Pool {
@@ -53,6 +58,16 @@ struct Pool {
     /// The connections that are not in use. The one that was used last is used next.
     idle: Mutex<Vec<Connection>>,
 }
+
+/// A connection. Each statement is prepared when it is used for the first time.
+pub struct Connection {
+    client: Client,
+    /// The prepared statements, by their SQL.
+    prepared: HashMap<&'static str, Statement>,
+}
+
+/// The values for `$1`, `$2` and so on in a query.
+pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 impl Database {
     /// Connects, and brings the schema up to date.
@@ -63,14 +78,14 @@ impl Database {
     pub fn connect(url: &str) -> Result<Database, StartError> {
         let target = Target::parse(url)?;
         migrations::run(&mut target.connect()?)?;
-        let outage = Outage::new(target.place());
         let pool = Arc::new(Pool { target, idle: Mutex::default() });
-        Ok(Database { pool, line: Line::new("query", MAX_CONNECTIONS)?, outage })
+        let line = Line::new("query", MAX_CONNECTIONS)?;
+        Ok(Database { pool, line, is_away: AtomicBool::new(false) })
     }
 
     /// Begins a request on this thread. From now on, its database work may take 5 s in all.
     pub fn begin_request(&self) {
-        TIME_LEFT.set(Some(MAX_REQUEST_TIME));
+        TIME_LEFT.set(MAX_REQUEST_TIME);
     }
 
     /// Runs `work` with a connection, on a thread of the pool, and waits for its result.
@@ -83,24 +98,29 @@ impl Database {
         work: impl FnOnce(&mut Connection) -> Result<T, postgres::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let pool = Arc::clone(&self.pool);
-        let limit = TIME_LEFT.get().map_or(MAX_TIME, |left| left.min(MAX_TIME));
+        let limit = TIME_LEFT.get().min(MAX_TIME);
         let timeouts = Timeouts { begin: limit, finish: limit };
-        let outcome = count_time(|| self.line.run((), timeouts, move || pool.run(work)));
+        let outcome = count_time(|| self.line.run((), timeouts, move || pool.run(work))).flatten();
+        // The log has a line when an outage begins and one when it ends, not one for each request.
         match &outcome {
-            Ok(Ok(_)) => self.outage.end(),
-            Ok(Err(Error::Database(cause))) => self.outage.begin(cause),
+            Ok(_) if self.is_away() && self.is_away.swap(false, SeqCst) => {
+                log::warn!("database at {}: answers again", self.pool.target.place());
+            }
             // A request that had little time left proves nothing.
-            Err(Error::Busy(_)) if limit == MAX_TIME => {
-                self.outage.begin("statements are not answered in time");
+            Err(Error::Busy(_)) if limit < MAX_TIME => {}
+            Err(cause @ (Error::Busy(_) | Error::Database(_)))
+                if !self.is_away.swap(true, SeqCst) =>
+            {
+                log::error!("database at {}: no answer: {cause}", self.pool.target.place());
             }
             _ => {}
         }
-        outcome?
+        outcome
     }
 
     /// Whether the log already says that the database is away.
     pub(crate) fn is_away(&self) -> bool {
-        self.outage.is_away()
+        self.is_away.load(SeqCst)
     }
 
     /// Whether the database answers.
@@ -130,10 +150,63 @@ impl Pool {
     }
 }
 
+impl Connection {
+    fn open(target: &Target) -> Result<Connection, Error> {
+        let away = |error| Error::Database(one_line(&error));
+        let mut client = target.open().map_err(away)?;
+        client.batch_execute(DEADLINES).map_err(away)?;
+        Ok(Connection { client, prepared: HashMap::new() })
+    }
+
+    /// The connection, if the server still answers.
+    fn tested(mut self) -> Option<Connection> {
+        self.client.simple_query("").is_ok().then_some(self)
+    }
+
+    /// The rows of a query.
+    pub fn query(
+        &mut self,
+        sql: &'static str,
+        params: Params,
+    ) -> Result<Vec<Row>, postgres::Error> {
+        let statement = self.prepare(sql)?;
+        self.client.query(&statement, params)
+    }
+
+    /// The first row of a query. `None` if it has no rows.
+    pub fn query_opt(
+        &mut self,
+        sql: &'static str,
+        params: Params,
+    ) -> Result<Option<Row>, postgres::Error> {
+        Ok(self.query(sql, params)?.into_iter().next())
+    }
+
+    /// Runs a statement, and returns the number of rows that it changed.
+    pub fn execute(&mut self, sql: &'static str, params: Params) -> Result<u64, postgres::Error> {
+        let statement = self.prepare(sql)?;
+        self.client.execute(&statement, params)
+    }
+
+    /// Begins a transaction.
+    pub fn transaction(&mut self) -> Result<Transaction<'_>, postgres::Error> {
+        self.client.transaction()
+    }
+
+    fn prepare(&mut self, sql: &'static str) -> Result<Statement, postgres::Error> {
+        if let Some(known) = self.prepared.get(sql) {
+            return Ok(known.clone());
+        }
+        let statement = self.client.prepare(sql)?;
+        self.prepared.insert(sql, statement.clone());
+        Ok(statement)
+    }
+}
+
 /// Counts the time that `wait` takes as time that this thread's request spends on the database.
 pub(crate) fn count_time<T>(wait: impl FnOnce() -> T) -> T {
-    let (begun, left) = (Instant::now(), TIME_LEFT.get());
+    let begun = Instant::now();
     let outcome = wait();
-    TIME_LEFT.set(left.map(|left| left.saturating_sub(begun.elapsed())));
+    TIME_LEFT.set(TIME_LEFT.get().saturating_sub(begun.elapsed()));
     outcome
 }

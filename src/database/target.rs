@@ -5,7 +5,6 @@
 //! environment variable `SSL_CERT_FILE` names.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use postgres::config::{Host, SslMode};
 use postgres::{Client, Config};
@@ -31,14 +30,14 @@ const ADVICE: [(&str, &str); 5] = [
     ("Peer authentication failed", "run this as the system's user of that name: sudo -u NAME …"),
 ];
 
-/// How long a connection is silent before the system probes whether the other end still exists. While we
-/// wait for a response, nothing else shows that the machine or the network is down.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
-
 /// A database to connect to.
 pub struct Target {
     config: Config,
     tls: MakeRustlsConnect,
+    /// Whether connections use TLS, and verify the server.
+    pub is_tls: bool,
+    /// Whether the database is on this machine.
+    pub is_local: bool,
 }
 
 impl Target {
@@ -48,22 +47,24 @@ impl Target {
     /// [`StartError::Setting`] if it is invalid, or if TLS is needed and no certificate is trusted.
     pub fn parse(text: &str) -> Result<Target, StartError> {
         let mut config = parse(text).map_err(|cause| StartError::Setting("DATABASE_URL", cause))?;
-        let is_socket = |host: &Host| matches!(host, Host::Unix(_));
-        let has_tcp =
-            !config.get_hostaddrs().is_empty() || !config.get_hosts().iter().all(is_socket);
+        let (addresses, hosts) = (config.get_hostaddrs(), config.get_hosts());
+        // If there is an address beside a name, the client connects to the address.
+        let is_local = addresses.iter().all(IpAddr::is_loopback)
+            && hosts.iter().all(|host| match host {
+                Host::Unix(_) => true,
+                Host::Tcp(name) => is_this_machine(name),
+            });
         // The client never uses TLS on a socket, and `Prefer` is what it reports if no mode was given.
         let is_tls = match config.get_ssl_mode() {
             SslMode::Disable => false,
-            SslMode::Prefer => !is_local(&config),
-            _ => has_tcp,
+            SslMode::Prefer => !is_local,
+            _ => !addresses.is_empty() || hosts.iter().any(|host| matches!(host, Host::Tcp(_))),
         };
         config.ssl_mode(if is_tls { SslMode::Require } else { SslMode::Disable });
-        if config.get_application_name().is_none() {
-            config.application_name("doorward");
-        }
-        config.connect_timeout(PATIENCE).tcp_user_timeout(PATIENCE);
-        config.keepalives_idle(KEEPALIVE_IDLE).keepalives_interval(PATIENCE).keepalives_retries(2);
-        Ok(Target { tls: connector(is_tls)?, config })
+        config.application_name("doorward").connect_timeout(PATIENCE).tcp_user_timeout(PATIENCE);
+        // While we wait for a response, nothing else shows that the machine or the network is down.
+        config.keepalives_idle(PATIENCE).keepalives_interval(PATIENCE).keepalives_retries(2);
+        Ok(Target { tls: connector(is_tls)?, config, is_tls, is_local })
     }
 
     /// Opens a connection.
@@ -81,7 +82,7 @@ impl Target {
             let cause = format!("{}: {}", self.place(), one_line(&error));
             if let Some((_, advice)) = ADVICE.iter().find(|(sign, _)| cause.contains(sign)) {
                 StartError::Setting("DATABASE_URL", format!("{cause}; {advice}"))
-            } else if error.code().is_some_and(|code| !is_outage(code)) {
+            } else if !is_outage(&error) {
                 StartError::Setting("DATABASE_URL", cause)
             } else {
                 StartError::Database(format!("DATABASE_URL: {cause}"))
@@ -101,31 +102,12 @@ impl Target {
         });
         places.collect::<Vec<_>>().join(", ")
     }
-
-    /// Whether the database is on this machine.
-    pub fn is_local(&self) -> bool {
-        is_local(&self.config)
-    }
-
-    /// Whether connections use TLS, and verify the server.
-    pub fn is_tls(&self) -> bool {
-        self.config.get_ssl_mode() == SslMode::Require
-    }
 }
 
 /// Whether a host's name or address, in brackets or not, can only mean this machine.
 pub fn is_this_machine(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']);
     host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
-fn is_local(config: &Config) -> bool {
-    // If there is an address beside a name, the client connects to the address.
-    config.get_hostaddrs().iter().all(IpAddr::is_loopback)
-        && config.get_hosts().iter().all(|host| match host {
-            Host::Unix(_) => true,
-            Host::Tcp(name) => is_this_machine(name),
-        })
 }
 
 /// Parses a connection string with the client's parser. The error never contains a part of the string,

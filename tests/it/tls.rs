@@ -266,6 +266,6 @@ fn an_address_of_another_machine_is_not_taken_for_the_socket_beside_it() {
         ("host=localhost hostaddr=127.0.0.1", false, true),
     ] {
         let target = Target::parse(url).unwrap();
-        assert_eq!((target.is_tls(), target.is_local()), (is_tls, is_local), "{url}");
+        assert_eq!((target.is_tls, target.is_local), (is_tls, is_local), "{url}");
     }
 }
