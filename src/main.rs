@@ -1,7 +1,6 @@
 //! The command line: serves until a signal stops it, or runs a command. A failure is one line on standard
 //! error. Its status is 2 if the settings or arguments are wrong, otherwise 1.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -25,7 +24,7 @@ struct Cli {
 
     /// Where to find the settings of the installed service if DATABASE_URL is not set
     #[arg(long, value_name = "FILE", default_value = settings_file::INSTALLED, global = true)]
-    settings: PathBuf,
+    settings: String,
 
     #[command(flatten, next_help_heading = "Settings")]
     config: Config,
