@@ -44,7 +44,7 @@ impl App {
         let database = Arc::new(Database::connect(&config.database_url)?);
         let sessions = Arc::new(Sessions::new(Arc::clone(&database), &config));
         sweep_in_background(&sessions, &database);
-        let mail = Mail::start(mail_server, &database)?;
+        let mail = Mail::start(mail_server, &database);
         let authentication = Authentication::new(Arc::clone(&database), &config)?;
         let file_list = Fresh::default();
         Ok(App { config, database, sessions, authentication, mail, file_list })

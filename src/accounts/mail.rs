@@ -1,22 +1,22 @@
 //! Mail: links, and news for the owner of an account. Without `DOORWARD_SMTP` none is sent.
 //!
-//! No request waits for mail. It waits in a queue for a thread of its own, which also finds out whether
-//! an email has an account: so the page that asks for a link takes the same time for each email. A mail has
-//! nothing in it that a visitor typed. Otherwise, whoever registers somebody else's email could write to it.
+//! No request waits for mail. A thread of its own sends it, and also finds out whether an email has an
+//! account: so the page that asks for a link takes the same time for each email. A mail has nothing in it
+//! that a visitor typed. Otherwise, whoever registers somebody else's email could write to it.
 
 use std::sync::Arc;
-use std::thread;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use lettre::Message;
-use parking_lot::{Condvar, Mutex};
+use lettre::transport::smtp::Error as SmtpError;
 
-use self::server::is_final;
-pub use self::server::{Failure, Letter, Server, cause};
+pub use self::server::{Letter, Server, cause};
 use super::links;
 use super::users::{self, Account};
 use crate::database::Database;
-use crate::error::StartError;
+use crate::error::{Cause, Error};
 use crate::events::quoted;
 
 mod server;
@@ -27,50 +27,38 @@ const MAX_WAITING: usize = 1_000;
 /// The pauses before a mail is tried again, in seconds. After the last try it is dropped, and the log tells.
 const PAUSES: [u64; 5] = [2, 15, 60, 300, 900];
 
+/// The pause between two looks at the thread while the program stops.
+const TICK: Duration = Duration::from_millis(10);
+
 /// Sends mail in the background, or none if no server is set.
-pub struct Mail(Option<Arc<Shared>>);
+pub struct Mail(Option<Outbox>);
 
-struct Shared {
-    server: Server,
-    database: Arc<Database>,
-    queue: Mutex<Queue>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Queue {
-    jobs: Vec<Job>,
-    /// Whether the thread is at work on one more.
-    is_sending: bool,
-    /// Whether the program stops: each job gets one more try.
-    is_closing: bool,
+struct Outbox {
+    /// Jobs for the thread, and `None` when the program stops.
+    jobs: Sender<Option<Job>>,
+    /// How many jobs are not done. The thread may be at work on one of them.
+    unsent: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
 }
 
 struct Job {
-    task: Task,
+    email: String,
+    /// `None` for a link for a new password, if that email has an account.
+    news: Option<Letter>,
     due: Instant,
     tries: usize,
 }
 
-enum Task {
-    /// Somebody has forgotten the password for this email, which may have no account.
-    Forgotten(String),
-    Send(Message),
-}
-
 impl Mail {
     /// Starts the thread, if there is a server.
-    ///
-    /// # Errors
-    /// [`StartError::System`] if the thread cannot be started.
-    pub fn start(server: Option<Server>, database: &Arc<Database>) -> Result<Mail, StartError> {
-        let Some(server) = server else { return Ok(Mail(None)) };
-        let (database, queue) = (Arc::clone(database), Mutex::default());
-        let shared = Arc::new(Shared { server, database, queue, changed: Condvar::new() });
-        let mail = Mail(Some(Arc::clone(&shared)));
-        let thread =
-            thread::Builder::new().name("mail".to_owned()).spawn(move || shared.run_jobs());
-        thread.map(|_| mail).map_err(|error| StartError::System("threads", error))
+    pub fn start(server: Option<Server>, database: &Arc<Database>) -> Mail {
+        Mail(server.map(|server| {
+            let (jobs, arriving) = mpsc::channel();
+            let (unsent, database) = (Arc::<AtomicUsize>::default(), Arc::clone(database));
+            let counter = Arc::clone(&unsent);
+            let thread = thread::spawn(move || run_jobs(&arriving, &counter, &server, &database));
+            Outbox { jobs, unsent, thread }
+        }))
     }
 
     /// Whether mail is sent.
@@ -80,105 +68,90 @@ impl Mail {
 
     /// Sends a link for a new password to that email, if it has an account.
     pub fn forgotten(&self, email: &str) {
-        if let Some(shared) = &self.0 {
-            shared.add(Task::Forgotten(email.to_owned()));
-        }
+        self.add(email, None);
     }
 
     /// Tells the owner of an account what has changed (OWASP ASVS 5.0, 6.3.7).
     pub fn tell(&self, email: &str, news: Letter) {
-        let Some(shared) = &self.0 else { return };
-        match shared.server.message(email, news) {
-            Ok(mail) => shared.add(Task::Send(mail)),
-            Err(failure) => log_loss(email, &failure),
-        }
+        self.add(email, Some(news));
     }
 
-    /// Waits until the queue is empty, for that long at most. What is left then is lost, and the log tells.
-    pub fn finish(&self, timeout: Duration) {
-        let Some(shared) = &self.0 else { return };
-        let mut queue = shared.queue.lock();
-        queue.is_closing = true;
-        shared.changed.notify_all();
-        shared.changed.wait_while_for(&mut queue, |queue| queue.count() > 0, timeout);
-        if queue.count() > 0 {
-            log::warn!("mail: not sent before the stop: {}", queue.count());
-        }
-    }
-}
-
-impl Drop for Mail {
-    fn drop(&mut self) {
-        self.finish(Duration::ZERO);
-    }
-}
-
-impl Shared {
-    fn add(&self, task: Task) {
-        let mut queue = self.queue.lock();
-        if queue.jobs.len() >= MAX_WAITING {
+    fn add(&self, email: &str, news: Option<Letter>) {
+        let Some(Outbox { jobs, unsent, .. }) = &self.0 else { return };
+        if unsent.load(SeqCst) > MAX_WAITING {
             log::warn!("mail: one was dropped, because {MAX_WAITING} wait already");
             return;
         }
-        queue.jobs.push(Job { task, due: Instant::now(), tries: 0 });
-        self.changed.notify_all();
+        unsent.fetch_add(1, SeqCst);
+        let job = Job { email: email.to_owned(), news, due: Instant::now(), tries: 0 };
+        let _ = jobs.send(Some(job));
     }
 
-    fn run_jobs(&self) {
-        while let Some(mut job) = self.next() {
-            let outcome = self.run(&mut job.task);
-            let mut queue = self.queue.lock();
-            queue.is_sending = false;
-            self.changed.notify_all();
-            let Err(failure) = outcome else { continue };
-            let pause = PAUSES.get(job.tries).filter(|_| !is_final(&failure) && !queue.is_closing);
-            if let Some(pause) = pause {
-                job.due = Instant::now() + Duration::from_secs(*pause);
-                job.tries += 1;
-                queue.jobs.push(job);
-            } else if let Task::Send(mail) = &job.task {
-                log_loss(mail.envelope().to()[0].as_ref(), &failure);
-            } else {
-                // An email that somebody typed, and that may have no account, is nobody's business.
-                log_loss("somebody", &failure);
-            }
+    /// Lets the thread try once more to send what waits, and waits for it, for that long at most. What is left
+    /// then is lost, and the log tells.
+    pub fn finish(&self, timeout: Duration) {
+        let Some(Outbox { jobs, unsent, thread }) = &self.0 else { return };
+        let _ = jobs.send(None);
+        let end = Instant::now() + timeout;
+        while !thread.is_finished() && Instant::now() < end {
+            thread::sleep(TICK);
         }
-    }
-
-    /// Waits for the next job that is due. `None` if the queue is closing and empty.
-    fn next(&self) -> Option<Job> {
-        let mut queue = self.queue.lock();
-        loop {
-            let first = queue.jobs.iter().enumerate().min_by_key(|(_, job)| job.due);
-            match first.map(|(index, job)| (index, job.due)) {
-                Some((first, due)) if queue.is_closing || due <= Instant::now() => {
-                    queue.is_sending = true;
-                    return Some(queue.jobs.swap_remove(first));
-                }
-                Some((_, due)) => drop(self.changed.wait_until(&mut queue, due)),
-                None if queue.is_closing => return None,
-                None => self.changed.wait(&mut queue),
-            }
+        let left = unsent.load(SeqCst);
+        if left > 0 {
+            log::warn!("mail: not sent before the stop: {left}");
         }
-    }
-
-    fn run(&self, task: &mut Task) -> Result<(), Failure> {
-        if let Task::Forgotten(email) = task {
-            let found = users::find(&self.database, email)?;
-            let Some(Account { user, disabled: None, .. }) = found else { return Ok(()) };
-            let link = links::reset(&self.database, user.uid, &self.server.site)?;
-            *task = Task::Send(self.server.message(&user.email, Letter::NewPassword(&link))?);
-        }
-        if let Task::Send(mail) = task { self.server.send(mail) } else { Ok(()) }
     }
 }
 
-impl Queue {
-    fn count(&self) -> usize {
-        self.jobs.len() + usize::from(self.is_sending)
+/// Does the jobs that arrive, and again those that are due for another try. When the program stops, or
+/// nobody can send jobs any more, each gets one more try.
+fn run_jobs(
+    arriving: &Receiver<Option<Job>>,
+    unsent: &AtomicUsize,
+    server: &Server,
+    database: &Database,
+) {
+    let mut waiting: Vec<Job> = Vec::new();
+    let mut is_closing = false;
+    while !is_closing {
+        let next = waiting.iter().map(|job| job.due).min();
+        let pause = next.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
+        match arriving.recv_timeout(pause) {
+            Ok(Some(job)) => waiting.push(job),
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(None) | Err(RecvTimeoutError::Disconnected) => is_closing = true,
+        }
+        let is_due = |job: &mut Job| is_closing || job.due <= Instant::now();
+        for job in waiting.extract_if(.., is_due).collect::<Vec<_>>() {
+            match run(job, server, database) {
+                Some(again) => waiting.push(again),
+                None => drop(unsent.fetch_sub(1, SeqCst)),
+            }
+        }
     }
 }
 
-fn log_loss(to: &str, failure: &Failure) {
-    log::warn!("mail: not sent to {}: {}", quoted(to), quoted(&cause(failure)));
+/// Does a job. Returns it if it is to be tried again.
+fn run(mut job: Job, server: &Server, database: &Database) -> Option<Job> {
+    let failure = send(&job, server, database).err()?;
+    let is_final = failure.downcast_ref().is_some_and(SmtpError::is_permanent);
+    if let Some(pause) = PAUSES.get(job.tries).filter(|_| !is_final) {
+        job.due = Instant::now() + Duration::from_secs(*pause);
+        job.tries += 1;
+        return Some(job);
+    }
+    // An email that somebody typed, and that may have no account, is nobody's business.
+    let to = if failure.is::<Error>() { "somebody" } else { &job.email };
+    log::warn!("mail: not sent to {}: {}", quoted(to), quoted(&cause(&failure)));
+    None
+}
+
+fn send(job: &Job, server: &Server, database: &Database) -> Result<(), Cause> {
+    if let Some(news) = &job.news {
+        return server.write(&job.email, news);
+    }
+    let found = users::find(database, &job.email)?;
+    let Some(Account { user, disabled: None, .. }) = found else { return Ok(()) };
+    let link = links::reset(database, user.uid, &server.site)?;
+    server.write(&user.email, &Letter::new_password(&link))
 }

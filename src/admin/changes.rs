@@ -23,7 +23,7 @@ pub(super) fn change(config: &Config, email: &str, to: Change) -> Result<(), Com
     }
     eprintln!("doorward: changed {}", user.email);
     if to.email.is_some() {
-        tell(server, &user, Letter::EmailChanged);
+        tell(server, &user, Letter::changed("email"));
     }
     Ok(())
 }

@@ -23,14 +23,14 @@ pub(super) fn invite(config: &Config, email: &str, by_mail: bool) -> Result<(), 
         return Err(CommandError::Refused(format!("{email} has an account already")));
     }
     let link = links::invite(&database, email, site)?;
-    hand_over(server, email, &link, Letter::Invitation(&link))
+    hand_over(server, email, &link, &Letter::invitation(&link))
 }
 
 pub(super) fn reset(config: &Config, email: &str, by_mail: bool) -> Result<(), CommandError> {
     let (site, server) = (site(config)?, server(config, by_mail)?);
     let (database, user, _) = find(config, email)?;
     let link = links::reset(&database, user.uid, site)?;
-    hand_over(server, &user.email, &link, Letter::NewPassword(&link))
+    hand_over(server, &user.email, &link, &Letter::new_password(&link))
 }
 
 /// The public URL, with which links start.
@@ -53,7 +53,7 @@ fn hand_over(
     server: Option<Server>,
     to: &str,
     link: &LinkUrl,
-    letter: Letter,
+    letter: &Letter,
 ) -> Result<(), CommandError> {
     let Some(server) = server else {
         eprintln!("doorward: a link for {to}; whoever has it can use it, once");

@@ -61,7 +61,7 @@ fn refuse_problem(new: NewUser) -> Result<(), CommandError> {
 
 /// Tells the owner of an account what has changed, if there is a mail server.
 fn tell(server: Option<Server>, user: &User, news: Letter) {
-    if let Some(Err(failure)) = server.map(|server| server.write(&user.email, news)) {
+    if let Some(Err(failure)) = server.map(|server| server.write(&user.email, &news)) {
         eprintln!("doorward: could not tell {} by mail: {}", user.email, cause(&failure));
     }
 }

@@ -177,7 +177,7 @@ fn set_password(config: &Config, email: &str) -> Result<(), CommandError> {
         CommandError::Refused(format!("{} has another password since you began", user.email))
     })?;
     eprintln!("doorward: changed the password of {}, sessions ended: {ended}", user.email);
-    tell(server, &user, Letter::PasswordChanged);
+    tell(server, &user, Letter::changed("password"));
     Ok(())
 }
 
@@ -214,6 +214,6 @@ fn turn_second_factor_off(config: &Config, email: &str) -> Result<(), CommandErr
         return Err(CommandError::Refused(format!("{} has no second factor", user.email)));
     }
     eprintln!("doorward: turned off the second factor of {}", user.email);
-    tell(server, &user, Letter::SecondFactorChanged);
+    tell(server, &user, Letter::changed("second factor"));
     Ok(())
 }

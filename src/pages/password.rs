@@ -111,7 +111,7 @@ fn check_and_change(
         return confirm_first_click(visit, form);
     }
     visit.event("password-changed", &user.email);
-    visit.app.mail.tell(&user.email, Letter::PasswordChanged);
+    visit.app.mail.tell(&user.email, Letter::changed("password"));
     visit.redirect("/login", Flash::Notice(CHANGED.to_owned()))
 }
 

@@ -43,7 +43,7 @@ fn check_and_change(visit: &mut Visit, session: &Session, form: &Form) -> Result
     let changed = profile::change_password(&visit.app.sessions, user.uid, &old, &new)?;
     let (user, hash) = if changed.is_some() {
         visit.event("password-changed", &user.email);
-        visit.app.mail.tell(&user.email, Letter::PasswordChanged);
+        visit.app.mail.tell(&user.email, Letter::changed("password"));
         (user, new)
     } else {
         // Of two clicks on the button, the first has set this password, and ended the session.

@@ -71,7 +71,7 @@ pub fn confirm(visit: &mut Visit, session: &Session) -> Result<Response, Error> 
     if let Some(codes) = second_factor::turn_on(&visit.app.sessions, session, &key, step)? {
         visit.keep(codes, SET_UP_TIME)?;
         visit.event("second-factor-on", &session.user.email);
-        visit.app.mail.tell(&session.user.email, Letter::SecondFactorChanged);
+        visit.app.mail.tell(&session.user.email, Letter::changed("second factor"));
     }
     visit.take_kept::<Key>();
     visit.refresh()?;
@@ -87,7 +87,7 @@ pub fn turn_off(visit: &mut Visit, session: &Session) -> Result<Response, Error>
     }
     if second_factor::turn_off(&visit.app.database, session.user.uid)? {
         visit.event("second-factor-off", &session.user.email);
-        visit.app.mail.tell(&session.user.email, Letter::SecondFactorChanged);
+        visit.app.mail.tell(&session.user.email, Letter::changed("second factor"));
     }
     visit.refresh()?;
     visit.redirect(AFTER_LOGIN, Flash::Notice(TURNED_OFF.to_owned()))
