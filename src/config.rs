@@ -5,15 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Arg, Args, Command, FromArgMatches, ValueEnum};
+use clap::{Arg, Args, Command, FromArgMatches, ValueEnum, value_parser};
 use humantime::format_duration;
 use ipnet::IpNet;
 use lettre::message::Mailbox;
+use log::LevelFilter;
 use url::Url;
 
-use self::values::{
-    address, between, contact, name, network, public_url, sender, session_time, timeout,
-};
 use crate::error::StartError;
 
 mod values;
@@ -36,27 +34,27 @@ pub struct Config {
     pub database_url: String,
 
     /// Address and port to listen on
-    #[arg(long, default_value = "127.0.0.1:8080", value_parser = address)]
+    #[arg(long, default_value = "127.0.0.1:8080", value_parser = values::address)]
     pub listen: SocketAddr,
 
     /// What visitors type to get here, such as <https://members.example.org>; https makes cookies Secure
-    #[arg(long, value_parser = public_url)]
+    #[arg(long, value_parser = values::public_url)]
     pub public_url: Option<Url>,
 
     /// The name in titles and at the top of every page
-    #[arg(long, default_value = "doorward", value_parser = name)]
+    #[arg(long, default_value = "doorward", value_parser = values::name)]
     pub site_name: String,
 
     /// The name of the members' page in the menu and in titles
-    #[arg(long, default_value = "Secret", value_parser = name)]
+    #[arg(long, default_value = "Secret", value_parser = values::name)]
     pub members_page: String,
 
     /// What strangers read on the home page, instead of a sentence on files and accounts
-    #[arg(long, value_parser = name)]
+    #[arg(long, value_parser = values::name)]
     pub greeting: Option<String>,
 
     /// How to reach whoever runs this site: the URL of a page, or mailto: and an address
-    #[arg(long, value_parser = contact)]
+    #[arg(long, value_parser = values::contact)]
     pub contact: Option<Url>,
 
     /// The members' folder; without it, a built-in cheat sheet is the one file
@@ -72,12 +70,11 @@ pub struct Config {
     pub second_factor: SecondFactor,
 
     /// bcrypt's cost: one more doubles the time of every login, and of every guess
-    #[arg(long, default_value = "12")]
-    #[arg(value_parser = clap::value_parser!(u32).range(10..=20))]
+    #[arg(long, default_value = "12", value_parser = value_parser!(u32).range(10..=20))]
     pub bcrypt_cost: u32,
 
     /// The fewest characters of a new password, from 8 to 64
-    #[arg(long, default_value = "8", value_parser = between(8..=64))]
+    #[arg(long, default_value = "8", value_parser = values::between(8..=64))]
     pub password_min: usize,
 
     /// The server that sends mail, such as `smtps://user:password@host` or `smtp://host:587`; without it, none
@@ -87,23 +84,23 @@ pub struct Config {
     pub smtp: String,
 
     /// Who sends it, such as `Chess Club <doorward@members.example.org>`
-    #[arg(long, value_name = "ADDRESS", value_parser = sender)]
+    #[arg(long, value_name = "ADDRESS", value_parser = values::sender)]
     pub mail_from: Option<Mailbox>,
 
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto count: addresses or networks, with commas
-    #[arg(long, value_delimiter = ',', value_parser = network)]
+    #[arg(long, value_delimiter = ',', value_parser = values::network)]
     pub trusted_proxies: Vec<IpNet>,
 
     /// How long a login lasts without a click
-    #[arg(long, default_value = "2h", value_parser = session_time)]
+    #[arg(long, default_value = "2h", value_parser = values::session_time)]
     pub session_idle: Duration,
 
     /// How long a login lasts at most
-    #[arg(long, default_value = "12h", value_parser = session_time)]
+    #[arg(long, default_value = "12h", value_parser = values::session_time)]
     pub session_lifetime: Duration,
 
     /// How long a login with "remember me" lasts
-    #[arg(long, default_value = "30d", value_parser = session_time)]
+    #[arg(long, default_value = "30d", value_parser = values::session_time)]
     pub session_remembered: Duration,
 
     /// The listener's limits.
@@ -115,43 +112,43 @@ pub struct Config {
 #[derive(Clone, Debug, Args)]
 pub struct Limits {
     /// Connections at once
-    #[arg(long, default_value = "8192", value_parser = between(1..=MANY))]
+    #[arg(long, default_value = "8192", value_parser = values::between(1..=MANY))]
     pub max_connections: usize,
 
     /// Connections at once from one network (an IPv4 address or an IPv6 /64); trusted proxies are excepted
-    #[arg(long, default_value = "128", value_parser = between(1..=MANY))]
+    #[arg(long, default_value = "128", value_parser = values::between(1..=MANY))]
     pub max_connections_per_address: usize,
 
     /// Bytes in the request line and headers
-    #[arg(long, default_value = "16384", value_parser = between(1024..=MEGABYTE))]
+    #[arg(long, default_value = "16384", value_parser = values::between(1024..=MEGABYTE))]
     pub max_head_bytes: usize,
 
     /// Headers in a request, at most 128
-    #[arg(long, default_value = "100", value_parser = between(1..=MOST_HEADERS))]
+    #[arg(long, default_value = "100", value_parser = values::between(1..=MOST_HEADERS))]
     pub max_headers: usize,
 
     /// Bytes in a request's body
-    #[arg(long, default_value = "65536", value_parser = between(1024..=MEGABYTE))]
+    #[arg(long, default_value = "65536", value_parser = values::between(1024..=MEGABYTE))]
     pub max_body_bytes: usize,
 
     /// Time for a head, from its first byte to its last
-    #[arg(long, default_value = "10s", value_parser = timeout)]
+    #[arg(long, default_value = "10s", value_parser = values::timeout)]
     pub head_timeout: Duration,
 
     /// Time for a body
-    #[arg(long, default_value = "10s", value_parser = timeout)]
+    #[arg(long, default_value = "10s", value_parser = values::timeout)]
     pub body_timeout: Duration,
 
     /// How long a kept-alive connection may wait for its next request
-    #[arg(long, default_value = "15s", value_parser = timeout)]
+    #[arg(long, default_value = "15s", value_parser = values::timeout)]
     pub idle_timeout: Duration,
 
     /// How long a visitor may go without reading any part of a response
-    #[arg(long, default_value = "10s", value_parser = timeout)]
+    #[arg(long, default_value = "10s", value_parser = values::timeout)]
     pub write_timeout: Duration,
 
     /// How long running requests may take to finish after SIGTERM
-    #[arg(long, default_value = "10s", value_parser = timeout)]
+    #[arg(long, default_value = "10s", value_parser = values::timeout)]
     pub shutdown_timeout: Duration,
 }
 
@@ -191,9 +188,7 @@ impl Config {
             return Ok(());
         }
         let [idle, lifetime] = [self.session_idle, self.session_lifetime].map(format_duration);
-        let cause = format!(
-            "{idle} is longer than DOORWARD_SESSION_LIFETIME, {lifetime}: change one of them"
-        );
+        let cause = format!("{idle} is longer than DOORWARD_SESSION_LIFETIME, {lifetime}");
         Err(StartError::Setting("DOORWARD_SESSION_IDLE", cause))
     }
 
@@ -211,9 +206,21 @@ fn variable(flag: &Arg) -> String {
     }
 }
 
-/// The variables of all settings.
-pub(crate) fn variables() -> Vec<String> {
-    Config::augment_args(Command::new("doorward")).get_arguments().map(variable).collect()
+/// A sentence for each variable that seems meant for doorward but has no effect: settings that there are
+/// not, and an invalid `RUST_LOG`.
+pub fn warnings() -> Vec<String> {
+    let settings = Config::augment_args(Command::new("doorward"));
+    let known: Vec<String> = settings.get_arguments().map(variable).collect();
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown = names.filter(|name| name.starts_with("DOORWARD_") && !known.contains(name));
+    let advice = "is no setting and has no effect; `doorward --help` lists all";
+    let mut warnings: Vec<String> = unknown.map(|name| format!("{name} {advice}")).collect();
+    let level = env::var("RUST_LOG").unwrap_or_default();
+    if !level.is_empty() && level.parse::<LevelFilter>().is_err() {
+        let levels = "error, warn, info, debug or trace";
+        warnings.push(format!("RUST_LOG: {level:?} is no level: write {levels}"));
+    }
+    warnings
 }
 
 /// A flag that reads its environment variable, and whose help and errors name it. An empty variable counts

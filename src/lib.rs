@@ -138,7 +138,6 @@ pub mod http;
 
 pub mod admin;
 pub mod config;
-pub mod environment;
 mod error;
 pub mod events;
 pub mod process;

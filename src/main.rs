@@ -9,7 +9,7 @@ use doorward::admin::{CommandError, check, settings_file, users};
 use doorward::config::with_variable;
 use doorward::http::listener;
 use doorward::starting::Starting;
-use doorward::{App, Config, StartError, environment, events, process};
+use doorward::{App, Config, StartError, config, events, process};
 
 const LOG_HELP: &str = "\
 Environment:
@@ -115,7 +115,7 @@ fn explain(error: &clap::Error) -> ExitCode {
 
 fn serve(config: Config) -> Result<(), CommandError> {
     events::start_log().map_err(|error| StartError::System("log", error))?;
-    for warning in environment::warnings() {
+    for warning in config::warnings() {
         log::warn!("{warning}");
     }
     config.check()?;

@@ -12,9 +12,8 @@ use postgres::error::SqlState;
 use super::CommandError;
 use super::terminal::print;
 use crate::accounts::mail::{Server, cause};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::database::{self, Target, migrations};
-use crate::environment;
 use crate::error::Error;
 use crate::files;
 use crate::process;
@@ -60,7 +59,7 @@ pub fn run(config: &Config) -> Result<(), CommandError> {
 
 fn settings(config: &Config) -> Fact {
     let contradiction = config.check().err().map(|error| error.to_string());
-    let wrong: Vec<_> = contradiction.into_iter().chain(environment::warnings()).collect();
+    let wrong: Vec<_> = contradiction.into_iter().chain(config::warnings()).collect();
     if wrong.is_empty() { Ok("valid".to_owned()) } else { Err(wrong.join("; ").into()) }
 }
 

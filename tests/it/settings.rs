@@ -136,9 +136,7 @@ fn what_has_no_effect_is_a_warning_in_the_log() {
     let begun = run(&settings, &["serve", "--listen=127.0.0.1:0"], "");
     let warnings: Vec<&str> = begun.err.lines().filter(|line| line.contains(" WARN ")).collect();
     assert_eq!(warnings.len(), 2, "{begun:?}");
-    assert!(
-        warnings[0].contains("DOORWARD_LISTN is no setting") && warnings[0].contains("_LISTEN")
-    );
+    assert!(warnings[0].contains("DOORWARD_LISTN is no setting"), "{begun:?}");
     assert!(warnings[1].contains("\"loud\" is no level: write error, warn, info"), "{begun:?}");
 }
 
