@@ -4,12 +4,11 @@
 use std::process::ExitCode;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
-use doorward::admin::users::UserCommand;
-use doorward::admin::{CommandError, check, settings_file, users};
-use doorward::config::with_variable;
+use doorward::admin::{CommandError, UserCommand, check, run_user, settings_file};
+use doorward::config::{warnings, with_variable};
 use doorward::http::listener;
 use doorward::starting::Starting;
-use doorward::{App, Config, StartError, config, events, process};
+use doorward::{App, Config, StartError, events, process};
 
 const LOG_HELP: &str = "\
 Environment:
@@ -48,25 +47,21 @@ enum Command {
 const USAGE: u8 = 2;
 
 /// The flags in the help of the user commands.
-const USED_BY_USER_COMMANDS: [&str; 9] = [
-    "settings",
-    "database_url",
-    "public_url",
-    "site_name",
-    "contact",
-    "bcrypt_cost",
-    "password_min",
-    "smtp",
-    "mail_from",
-];
+const USED_BY_USER_COMMANDS: &str =
+    "settings database_url public_url site_name contact bcrypt_cost password_min smtp mail_from";
 
 fn main() -> ExitCode {
-    let matches = command().try_get_matches();
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
-        Err(error) => return explain(&error),
+    let cli = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let done = match cli {
+        Ok(cli) => run(cli),
+        Err(error) if !error.use_stderr() => error.exit(), // the help or the version was asked for
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+            eprintln!("doorward: {}", first.split_whitespace().collect::<Vec<_>>().join(" "));
+            return ExitCode::from(USAGE);
+        }
     };
-    let done = run(cli);
     log::logger().flush();
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("doorward: {error}");
@@ -82,7 +77,7 @@ fn run(Cli { command, settings, config }: Cli) -> Result<(), CommandError> {
     }
     match command {
         None | Some(Command::Serve) => serve(config),
-        Some(Command::User { command }) => users::run(&command, &config),
+        Some(Command::User { command }) => run_user(&command, &config),
         Some(Command::Check) => check::run(&config),
     }
 }
@@ -94,7 +89,8 @@ fn command() -> clap::Command {
         "settings" => flag,
         _ => with_variable(flag).global(true),
     });
-    let is_unused = |flag: &&Arg| !USED_BY_USER_COMMANDS.contains(&flag.get_id().as_str());
+    let is_unused =
+        |flag: &&Arg| !USED_BY_USER_COMMANDS.split(' ').any(|used| flag.get_id() == used);
     let unused = command.get_arguments().filter(is_unused).cloned();
     let hidden: Vec<Arg> = unused.map(|flag| flag.hide(true)).collect();
     command.mut_subcommand("user", |user| {
@@ -102,20 +98,9 @@ fn command() -> clap::Command {
     })
 }
 
-/// Prints the help or the version if that was asked for; otherwise one line that says what is wrong.
-fn explain(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        error.exit();
-    }
-    let text = error.to_string();
-    let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-    eprintln!("doorward: {}", first.split_whitespace().collect::<Vec<_>>().join(" "));
-    ExitCode::from(USAGE)
-}
-
 fn serve(config: Config) -> Result<(), CommandError> {
     events::start_log().map_err(|error| StartError::System("log", error))?;
-    for warning in config::warnings() {
+    for warning in warnings() {
         log::warn!("{warning}");
     }
     config.check()?;
@@ -140,6 +125,6 @@ fn serve(config: Config) -> Result<(), CommandError> {
     if starting.is_ready() {
         Ok(())
     } else {
-        Err(CommandError::Refused("told to stop before the database answered".to_owned()))
+        Err("told to stop before the database answered".to_owned().into())
     }
 }
