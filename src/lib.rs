@@ -73,7 +73,7 @@
 //! - An expected outcome, such as a wrong password, is a value. Everything else that prevents the usual
 //!   response is an [`Error`]. A database that does not answer never counts as "no such user or session".
 //! - Slow work (hashing and judging passwords, and database queries) runs in a `line`. A query has a
-//!   deadline, and so has the beginning of work on a password. Networks take turns in the line of passwords.
+//!   deadline, and so has the beginning of work on a password. Networks take turns in both lines.
 //! - Secrets (session ids, passwords, hashes) have types of their own that cannot be printed, from the
 //!   moment when a handler or a query takes them from a form or a row.
 //! - The listener builds requests with the same function as the tests,

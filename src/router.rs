@@ -72,7 +72,7 @@ enum Handler {
 impl App {
     /// Answers a request. Errors and panics become pages.
     pub fn handle(&self, request: &Request) -> Response {
-        self.database.begin_request();
+        self.database.begin_request(request.remote_addr().ip());
         let mut response =
             catch_unwind(AssertUnwindSafe(|| self.answer(request))).unwrap_or_else(|_| {
                 let panicked = Error::System("a handler panicked".to_owned());

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use postgres::{Client, Row, Statement, Transaction};
 pub use self::target::{Target, is_this_machine};
 use crate::error::{Error, StartError, one_line};
 use crate::line::{Line, Timeouts};
+use crate::network::network;
 
 pub(crate) mod migrations;
 mod target;
@@ -39,16 +41,26 @@ const MAX_REQUEST_TIME: Duration = Duration::from_secs(5);
 /// slow statement first, and the connection can be used again.
 const DEADLINES: &str = "SET statement_timeout = '2s'; SET lock_timeout = '2s'";
 
+/// The request that a thread is at.
+#[derive(Clone, Copy)]
+struct Request {
+    /// The visitor's network: networks take turns. All that is no request is one more.
+    network: IpAddr,
+    /// How much of [`MAX_REQUEST_TIME`] is left.
+    time_left: Duration,
+}
+
 thread_local! {
-    /// How much of [`MAX_REQUEST_TIME`] is left for this thread's request. No limit outside requests.
-    static TIME_LEFT: Cell<Duration> = const { Cell::new(Duration::MAX) };
+    static REQUEST: Cell<Request> = const {
+        Cell::new(Request { network: IpAddr::V4(Ipv4Addr::UNSPECIFIED), time_left: Duration::MAX })
+    };
 }
 
 /// A pool of connections to one database with an up-to-date schema.
 pub struct Database {
     pool: Arc<Pool>,
     /// A thread for each connection.
-    line: Line<()>,
+    line: Line<IpAddr>,
     /// Whether the log says that the database does not answer.
     is_away: AtomicBool,
 }
@@ -83,9 +95,10 @@ impl Database {
         Ok(Database { pool, line, is_away: AtomicBool::new(false) })
     }
 
-    /// Begins a request on this thread. From now on, its database work may take 5 s in all.
-    pub fn begin_request(&self) {
-        TIME_LEFT.set(MAX_REQUEST_TIME);
+    /// Begins a request of that visitor on this thread. From now on, its database work may take 5 s in all, and
+    /// takes turns with that of other networks.
+    pub fn begin_request(&self, ip: IpAddr) {
+        REQUEST.set(Request { network: network(ip), time_left: MAX_REQUEST_TIME });
     }
 
     /// Runs `work` with a connection, on a thread of the pool, and waits for its result.
@@ -98,9 +111,11 @@ impl Database {
         work: impl FnOnce(&mut Connection) -> Result<T, postgres::Error> + Send + 'static,
     ) -> Result<T, Error> {
         let pool = Arc::clone(&self.pool);
-        let limit = TIME_LEFT.get().min(MAX_TIME);
+        let Request { network, time_left } = REQUEST.get();
+        let limit = time_left.min(MAX_TIME);
         let timeouts = Timeouts { begin: limit, finish: limit };
-        let outcome = count_time(|| self.line.run((), timeouts, move || pool.run(work))).flatten();
+        let outcome =
+            count_time(|| self.line.run(network, timeouts, move || pool.run(work))).flatten();
         // The log has a line when an outage begins and one when it ends, not one for each request.
         match &outcome {
             Ok(_) if self.is_away() && self.is_away.swap(false, SeqCst) => {
@@ -205,8 +220,9 @@ impl Connection {
 
 /// Counts the time that `wait` takes as time that this thread's request spends on the database.
 pub(crate) fn count_time<T>(wait: impl FnOnce() -> T) -> T {
-    let begun = Instant::now();
+    let (begun, request) = (Instant::now(), REQUEST.get());
     let outcome = wait();
-    TIME_LEFT.set(TIME_LEFT.get().saturating_sub(begun.elapsed()));
+    let time_left = request.time_left.saturating_sub(begun.elapsed());
+    REQUEST.set(Request { time_left, ..request });
     outcome
 }

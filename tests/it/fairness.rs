@@ -1,4 +1,5 @@
-//! One network's work does not hold up another's: hashing and judging passwords wait in one line.
+//! One network's work does not hold up another's: hashing and judging passwords wait in a line, and so do
+//! queries.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use doorward::Error;
 use doorward::accounts::passwords::{Password, Passwords};
+use doorward::database::Database;
 
 use crate::support::browser::Browser;
 use crate::support::site::{NEW_PASSWORD, PASSWORD, Site, handler, log_in, register};
@@ -80,6 +82,22 @@ fn forty_logins_of_one_network_hold_up_a_login_from_another_by_a_turn() {
         assert_eq!(page.status, 303);
     });
     assert!(answered <= a_few(), "{answered} logins of one network were answered before another's");
+}
+
+#[test]
+fn asvs_2_4_1_queries_of_one_network_hold_up_those_of_another_by_a_turn() {
+    let site = Site::new();
+    let database = Database::connect(&site.url).unwrap();
+    let query = |ip: [u8; 4], sql: &'static str| {
+        database.begin_request(ip.into());
+        database.run(move |connection| connection.query_opt(sql, &[])).unwrap();
+    };
+    let answered = beside(
+        || query([198, 51, 100, 1], "SELECT pg_sleep(0.02)"),
+        || query([192, 0, 2, 1], "SELECT"),
+    );
+    // Of the 40 that wait, 8 have a connection.
+    assert!(answered <= 20, "{answered} queries of one network were answered before another's");
 }
 
 #[test]
