@@ -1,6 +1,7 @@
 //! The command line: serves until a signal stops it, or runs a command. A failure is one line on standard
 //! error. Its status is 2 if the settings or arguments are wrong, otherwise 1.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -64,11 +65,16 @@ fn main() -> ExitCode {
     };
     log::logger().flush();
     let Err(error) = done else { return ExitCode::SUCCESS };
-    eprintln!("doorward: {error}");
-    match error {
+    let status = match &error {
         CommandError::Start(StartError::Setting(..)) => ExitCode::from(USAGE),
+        // The reader of standard output has seen enough.
+        CommandError::Stream(cause) if cause.kind() == ErrorKind::BrokenPipe => {
+            return ExitCode::SUCCESS;
+        }
         _ => ExitCode::FAILURE,
-    }
+    };
+    eprintln!("doorward: {error}");
+    status
 }
 
 fn run(Cli { command, settings, config }: Cli) -> Result<(), CommandError> {

@@ -244,6 +244,18 @@ fn check_says_what_is_wrong_and_what_to_do_and_changes_nothing() {
 }
 
 #[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    let site = Site::new();
+    user(&site.url, "add", &ADA, PASSWORD);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut list = Command::new(PROGRAM);
+    list.args(["user", "list"]).env("DATABASE_URL", &site.url).stdout(writer);
+    let done = list.output().unwrap();
+    assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+}
+
+#[test]
 fn what_makes_no_sense_gets_no_link() {
     let site = Site::new();
     user(&site.url, "add", &ADA, PASSWORD);
