@@ -157,7 +157,7 @@ pub struct Limits {
 pub enum Registration {
     /// Anybody may.
     Open,
-    /// Only the administrator makes accounts, with `doorward user add`.
+    /// Only the administrator makes accounts, or invites people who then make theirs.
     Closed,
 }
 

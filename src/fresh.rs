@@ -33,7 +33,7 @@ impl<T: Clone> Fresh<T> {
         {
             return last.value.clone();
         }
-        // The second begins before the computation, because its result may lack changes made since.
+        // The value's age counts from the start of its computation: it may lack what changed since then.
         let begun = Instant::now();
         let value = compute();
         *last = Some(Computed { begun, finished: Instant::now(), value: value.clone() });
