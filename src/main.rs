@@ -9,7 +9,7 @@ use doorward::admin::{CommandError, UserCommand, check, run_user, settings_file}
 use doorward::config::{warnings, with_variable};
 use doorward::http::listener;
 use doorward::starting::Starting;
-use doorward::{App, Config, StartError, events, process};
+use doorward::{Config, StartError, events, process};
 
 const LOG_HELP: &str = "\
 Environment:
@@ -118,17 +118,13 @@ fn serve(config: Config) -> Result<(), CommandError> {
     if let Err(cause) = process::raise_open_files_limit(&limits) {
         log::warn!("{cause}");
     }
-    // A service does not wait for its database, because visitors already connect to systemd's socket. A
-    // person who typed the command gets a message instead.
-    let starting =
-        if process::is_service() { Starting::begin(config)? } else { App::new(config)?.into() };
+    let starting = Starting::begin(config)?;
     log::info!("serving on http://{address}");
     process::notify_ready().map_err(|error| StartError::System("NOTIFY_SOCKET", error))?;
     let (app, timeout) = (starting.clone(), limits.shutdown_timeout);
     listener::serve(socket, limits, proxies, &stop, refusals, move |request| app.handle(request))
         .map_err(|error| StartError::System("listening", error))?;
-    starting.finish(timeout);
-    if starting.is_ready() {
+    if starting.finish(timeout) {
         Ok(())
     } else {
         Err("told to stop before the database answered".to_owned().into())

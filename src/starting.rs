@@ -1,8 +1,7 @@
-//! The start of the server as a service, which does not wait long for the database. Until the database
-//! answers, visitors get a 503 page at once.
+//! The start of the server. As a service, it does not wait long for the database: until that answers,
+//! visitors get a 503 page at once.
 
-use std::io;
-use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::http::headers;
+use crate::process::is_service;
 
 /// How long the start waits for the database before visitors get the 503 page.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -27,30 +27,24 @@ const AWAY: &str = "The site cannot reach its database. Please try again in a mo
 #[derive(Clone)]
 pub struct Starting(Arc<OnceLock<App>>);
 
-impl From<App> for Starting {
-    fn from(app: App) -> Starting {
-        Starting(Arc::new(OnceLock::from(app)))
-    }
-}
-
 impl Starting {
-    /// Starts the application. If the database does not answer, further tries follow in the background.
+    /// Starts the application. A service does not wait for its database, because visitors already connect
+    /// to systemd's socket: further tries follow in the background. A person who typed the command gets an
+    /// error instead.
     ///
     /// # Errors
-    /// Those of [`App::new`] that waiting cannot correct.
+    /// Those of [`App::new`]; in a service, only those that waiting cannot correct.
     pub fn begin(config: Config) -> Result<Starting, StartError> {
+        if !is_service() {
+            return App::new(config).map(|app| Starting(Arc::new(app.into())));
+        }
         let starting = Starting(Arc::default());
         // Without a buffer, so `send` succeeds only if `begin` still waits for it.
         let (outcome, first_outcome) = mpsc::sync_channel(0);
         let tries = starting.clone();
         thread::spawn(move || tries.try_until_ready(&config, &outcome));
-        match first_outcome.recv_timeout(PATIENCE) {
-            Ok(outcome) => outcome.map(|()| starting),
-            Err(RecvTimeoutError::Timeout) => Ok(starting),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(StartError::System("start", io::Error::other("a thread panicked")))
-            }
-        }
+        // Without an outcome in time, the tries go on.
+        first_outcome.recv_timeout(PATIENCE).unwrap_or(Ok(())).map(|()| starting)
     }
 
     /// Answers a request.
@@ -64,35 +58,24 @@ impl Starting {
         response
     }
 
-    /// Does what is left to do before the program ends, for that long at most.
-    pub fn finish(&self, timeout: Duration) {
-        if let Some(app) = self.0.get() {
-            app.finish(timeout);
-        }
-    }
-
-    /// Whether the database has answered.
-    pub fn is_ready(&self) -> bool {
-        self.0.get().is_some()
+    /// Does what is left to do before the program ends, for that long at most. Returns whether the
+    /// database has ever answered.
+    pub fn finish(&self, timeout: Duration) -> bool {
+        self.0.get().inspect(|app| app.finish(timeout)).is_some()
     }
 
     /// Sends the outcome while `begin` waits for it. Later errors go to the log, but none twice in a row.
     fn try_until_ready(&self, config: &Config, outcome: &SyncSender<Result<(), StartError>>) {
         let mut logged = String::new();
         loop {
-            let error = match App::new(config.clone()) {
-                Ok(app) => {
-                    let _ = self.0.set(app);
-                    if outcome.send(Ok(())).is_err() {
-                        log::info!("the database answers");
-                    }
-                    return;
-                }
-                Err(error) => error,
-            };
-            let line = error.to_string();
-            let is_final = !matches!(error, StartError::Database(_));
-            if is_final && outcome.send(Err(error)).is_ok() {
+            let tried = App::new(config.clone()).map(|app| drop(self.0.set(app)));
+            let line = tried.as_ref().map_or_else(ToString::to_string, |()| String::new());
+            let can_change = matches!(tried, Err(StartError::Database(_)));
+            if !can_change && outcome.send(tried).is_ok() {
+                return;
+            }
+            if self.0.get().is_some() {
+                log::info!("the database answers");
                 return;
             }
             if line != logged {
