@@ -3,14 +3,16 @@
 //! Each job has a key, such as a network. The keys take turns, and in each turn one job of the key runs.
 //! However many jobs of one key are waiting, the next job of another key waits for at most one of them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hash;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lru::LruCache;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, StartError};
@@ -37,10 +39,9 @@ struct Shared<K> {
 }
 
 struct Queue<K> {
-    /// The waiting jobs of each key, the oldest first. Each key has at least one.
-    jobs: HashMap<K, VecDeque<Job>>,
-    /// The same keys, once each. The first has the next turn.
-    turns: VecDeque<K>,
+    /// The waiting jobs of each key, the oldest first. The key whose turn is longest ago is the least
+    /// recently used one, and has the next turn.
+    jobs: LruCache<K, VecDeque<Job>>,
     is_closed: bool,
 }
 
@@ -49,24 +50,23 @@ struct Job {
     work: Box<dyn FnOnce() + Send>,
 }
 
-impl<K: Copy + Eq + Hash + Send + 'static> Line<K> {
+impl<K: Eq + Hash + Send + 'static> Line<K> {
     /// Starts the threads.
     ///
     /// # Errors
     /// [`StartError::System`] if a thread cannot be started.
     pub fn new(name: &'static str, threads: usize) -> Result<Line<K>, StartError> {
-        let queue = Queue { jobs: HashMap::new(), turns: VecDeque::new(), is_closed: false };
+        let queue = Queue { jobs: LruCache::unbounded(), is_closed: false };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
         for _ in 0..threads {
             let shared = Arc::clone(&shared);
-            thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(move || {
-                    while let Some(job) = shared.next() {
-                        (job.work)();
-                    }
-                })
-                .map_err(|error| StartError::System("threads", error))?;
+            let work = move || {
+                while let Some(job) = shared.next() {
+                    (job.work)();
+                }
+            };
+            let started = thread::Builder::new().name(name.to_owned()).spawn(work);
+            started.map_err(|error| StartError::System("threads", error))?;
         }
         Ok(Line { name, shared })
     }
@@ -107,52 +107,43 @@ impl<K> Drop for Line<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> Shared<K> {
+impl<K: Eq + Hash> Shared<K> {
     fn push(&self, key: K, job: Job) {
-        self.queue.lock().push(key, job);
+        let mut queue = self.queue.lock();
+        // Not `get_or_insert_mut`, after which the key would have the last turn.
+        if let Some(jobs) = queue.jobs.peek_mut(&key) {
+            // While no thread comes back, nobody else drops what is too late.
+            let now = Instant::now();
+            jobs.retain(|job| job.deadline > now);
+            jobs.push_back(job);
+        } else {
+            queue.jobs.put(key, VecDeque::from([job]));
+        }
         self.changed.notify_one();
     }
 
     /// Waits for a job whose turn it is. `None` when the line is closed.
     fn next(&self) -> Option<Job> {
         let mut queue = self.queue.lock();
-        loop {
-            if queue.is_closed {
-                return None;
-            }
+        while !queue.is_closed {
             if let Some(job) = queue.pop() {
                 return Some(job);
             }
             self.changed.wait(&mut queue);
         }
+        None
     }
 }
 
-impl<K: Copy + Eq + Hash> Queue<K> {
-    fn push(&mut self, key: K, job: Job) {
-        let jobs = self.jobs.entry(key).or_default();
-        if jobs.is_empty() {
-            self.turns.push_back(key);
-        }
-        // While no thread comes back, nobody else drops what is too late.
-        let now = Instant::now();
-        while jobs.front().is_some_and(|first| first.deadline <= now) {
-            jobs.pop_front();
-        }
-        jobs.push_back(job);
-    }
-
+impl<K: Eq + Hash> Queue<K> {
     /// The next job in turn that is not too late. Jobs that are too late are dropped, and do not use up
     /// their key's turn.
     fn pop(&mut self) -> Option<Job> {
-        while let Some(key) = self.turns.pop_front() {
-            let jobs = self.jobs.get_mut(&key)?;
+        while let Some((key, mut jobs)) = self.jobs.pop_lru() {
             let now = Instant::now();
-            let job = std::iter::from_fn(|| jobs.pop_front()).find(|job| now < job.deadline);
-            if jobs.is_empty() {
-                self.jobs.remove(&key);
-            } else {
-                self.turns.push_back(key);
+            let job = iter::from_fn(|| jobs.pop_front()).find(|job| now < job.deadline);
+            if !jobs.is_empty() {
+                self.jobs.put(key, jobs);
             }
             if job.is_some() {
                 return job;
@@ -177,7 +168,7 @@ mod tests {
         let (hold, release) = channel::<()>();
         let work = Box::new(move || release.recv().map_or((), |()| ()));
         line.shared.push(0, Job { deadline: Instant::now() + LONG.begin, work });
-        while !line.shared.queue.lock().turns.is_empty() {
+        while !line.shared.queue.lock().jobs.is_empty() {
             thread::yield_now();
         }
         (line, hold)
@@ -227,7 +218,7 @@ mod tests {
         for _ in 0..100 {
             assert!(line.run(1, at_once, || ()).is_err());
         }
-        assert_eq!(line.shared.queue.lock().jobs[&1].len(), 1);
+        assert_eq!(line.shared.queue.lock().jobs.peek(&1).unwrap().len(), 1);
         drop(hold);
     }
 
