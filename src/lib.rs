@@ -55,9 +55,9 @@
 //! connection is parked.
 //!
 //! A handler that waits for a hash or a query holds its worker. A supervisor looks at the busy workers
-//! every millisecond, and replaces each that is still at the same event. A worker that was replaced goes
-//! to a reserve after its request, from which it replaces others, or ends if the reserve is full. A client
-//! that reads slowly holds nobody: the rest of its answer is parked with its connection.
+//! every millisecond, and replaces each that is still at the same event. A worker that was replaced can
+//! replace others for a second after its request, and then ends. A client that reads slowly holds nobody:
+//! the rest of its answer is parked with its connection.
 //!
 //! # What always holds
 //!

@@ -2,36 +2,69 @@
 //!
 //! Nothing here waits for the client. Only a handler may take its time.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+use rouille::{Request, Response};
+
 use super::forwarded::build_request;
+use super::headers;
 use super::log_entry::LogEntry;
-use super::read::{Head, Incoming, Received};
-use super::service::Service;
+use super::read::Head;
 use super::write::{Answer, Framing};
 use crate::config::Limits;
 
 /// How long a closing connection waits for its client to read the last response.
-pub const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A connection that has been idle for less than this is not closed to make room, or for a stop: its
 /// request may be on the way.
 pub const GRACE: Duration = Duration::from_millis(250);
 
+/// How many buffers of an answer are sent at most before others have their turn.
+const BUFFERS_A_TURN: usize = 64;
+
+/// What all connections share.
+pub struct Service {
+    pub limits: Limits,
+    pub trusted_proxies: Vec<IpNet>,
+    pub handle: Box<dyn Fn(&Request) -> Response + Send + Sync>,
+    /// The page for each status with which requests are refused before any handler sees them.
+    pub refusals: BTreeMap<u16, String>,
+    /// Whether each response closes its connection: connections run short, or the server stops.
+    pub is_closing: AtomicBool,
+}
+
+impl Service {
+    /// The response to a request that is refused.
+    pub fn refusal(&self, status: u16) -> Response {
+        let page = self.refusals.get(&status).map_or_else(Default::default, String::as_str);
+        let mut response =
+            Response::from_data("text/html; charset=utf-8", page).with_status_code(status);
+        headers::secure(&mut response, false);
+        response
+    }
+}
+
 /// One client's connection. It owns no thread: whoever has it moves it on.
 pub struct Connection {
     pub stream: TcpStream,
     peer: SocketAddr,
-    pub incoming: Incoming,
+    /// What has been received and not yet answered.
+    pub incoming: Vec<u8>,
     phase: Phase,
     /// Since when the server waits for this client. Bytes of a request do not renew it; otherwise a
     /// client that sends one byte now and then would outlast all others.
     pub since: Instant,
     /// When the client has made the server wait too long.
     deadline: Instant,
+    /// Whether more may be there already, to read or to write. If not, a later byte makes a new event.
+    pub has_more: bool,
 }
 
 /// What the server waits for.
@@ -39,33 +72,15 @@ enum Phase {
     /// The first byte of a request.
     Idle,
     /// The rest of a head.
-    InHead,
-    /// The rest of a body.
-    InBody,
+    Head,
+    /// The rest of a request of so many bytes.
+    Body(usize),
     /// The client to take more of its answer.
-    Sending(Box<Outgoing>),
+    Sending(Box<Answer>),
     /// The client to close, now that it has its last answer. A close with unread bytes sends a reset,
     /// which can destroy the response on its way. So the server ends its half of the connection first,
     /// and reads until the client has ended the other (RFC 9112 §9.6).
     Closing,
-}
-
-struct Outgoing {
-    answer: Answer,
-    keep_alive: bool,
-    /// Logged when the answer is sent or given up.
-    _entry: LogEntry,
-}
-
-/// How a connection is left after a worker's turn.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Turn {
-    /// Everything that has arrived is read: a later byte makes a new event.
-    Wait,
-    /// More may be there already, to read or to write, so an event must be asked for.
-    Again,
-    /// The connection is over.
-    End,
 }
 
 impl Connection {
@@ -73,8 +88,8 @@ impl Connection {
     pub fn new(stream: TcpStream, peer: SocketAddr, service: &Service) -> Connection {
         let since = Instant::now();
         let deadline = since + service.limits.idle_timeout;
-        let incoming = Incoming::default();
-        Connection { stream, peer, incoming, phase: Phase::Idle, since, deadline }
+        let (incoming, phase) = (Vec::new(), Phase::Idle);
+        Connection { stream, peer, incoming, phase, since, deadline, has_more: false }
     }
 
     /// Whether it waits for room to write, rather than for something to read.
@@ -82,156 +97,122 @@ impl Connection {
         matches!(self.phase, Phase::Sending(_))
     }
 
-    /// Whether its client can be left without an answer when its time is over.
-    pub fn is_idle(&self) -> bool {
-        matches!(self.phase, Phase::Idle | Phase::Closing)
-    }
-
     /// When its time is over. A server that stops waits for no request that has not begun.
     pub fn deadline(&self, is_stopping: bool) -> Instant {
-        if is_stopping && matches!(self.phase, Phase::Idle) {
-            self.since + GRACE
-        } else {
-            self.deadline
+        let is_stopped = is_stopping && matches!(self.phase, Phase::Idle);
+        if is_stopped { self.since + GRACE } else { self.deadline }
+    }
+
+    /// Ends a connection whose time is over. A client that has sent part of a request gets an answer.
+    /// Returns whether the connection goes on.
+    pub fn expire(&mut self, service: &Service) -> bool {
+        match self.phase {
+            Phase::Idle | Phase::Closing => false,
+            Phase::Head | Phase::Body(_) => self.answer(service, Err(408)).is_ok(),
+            // The room that a slow reader makes can be too small for an event.
+            Phase::Sending(_) => self.send(service, 1).is_ok() && self.deadline > Instant::now(),
         }
     }
 
     /// Goes on as far as possible without waiting, up to the end of one answer. `has_hung_up` says that
-    /// the client will send nothing more.
-    pub fn attend(&mut self, service: &Service, buffer: &mut [u8], has_hung_up: bool) -> Turn {
-        let is_late = self.deadline <= Instant::now();
-        let turn = match self.phase {
-            Phase::InHead | Phase::InBody if is_late => self.answer(service, Err(408), false),
-            Phase::Idle | Phase::InHead | Phase::InBody => self.read(service, buffer, has_hung_up),
-            Phase::Sending(_) => self.send(service, false),
+    /// the client will send nothing more. Returns whether the connection goes on.
+    pub fn attend(&mut self, service: &Service, buffer: &mut [u8], has_hung_up: bool) -> bool {
+        self.has_more = true;
+        let outcome = match self.phase {
+            Phase::Sending(_) => self.send(service, BUFFERS_A_TURN),
             // A client that never stops sending is seldom parked when deadlines are looked at.
-            Phase::Closing if is_late => Ok(Turn::End),
-            Phase::Closing => self.discard(buffer),
+            Phase::Closing if self.deadline <= Instant::now() => return false,
+            Phase::Closing => self.read_some(buffer, has_hung_up).map(drop),
+            _ => self.read(service, buffer, has_hung_up),
         };
-        let turn = turn.inspect_err(|error| log::debug!("{}: {error}", self.peer));
-        self.incoming.shrink();
-        match turn {
-            // A reader that has taken nothing until its deadline.
-            Ok(Turn::Again) if self.is_sending() && self.deadline <= Instant::now() => Turn::End,
-            turn => turn.unwrap_or(Turn::End),
-        }
+        self.incoming.shrink_to_fit();
+        outcome.inspect_err(|error| log::debug!("{}: {error}", self.peer)).is_ok()
     }
 
     /// Reads until a request is complete, and answers it.
-    fn read(
-        &mut self,
-        service: &Service,
-        buffer: &mut [u8],
-        has_hung_up: bool,
-    ) -> io::Result<Turn> {
-        let mut is_drained = false;
+    fn read(&mut self, service: &Service, buffer: &mut [u8], has_hung_up: bool) -> io::Result<()> {
+        let limits = &service.limits;
         loop {
-            match self.incoming.next(&service.limits) {
-                Ok(Received::Request(head, body)) => {
-                    return self.answer(service, Ok((head, body)), is_drained);
+            if matches!(self.phase, Phase::Idle) && !self.incoming.is_empty() {
+                self.enter(Phase::Head, limits.head_timeout);
+            }
+            let parsed = match self.phase {
+                Phase::Body(bytes) if self.incoming.len() < bytes => None,
+                _ => Head::parse(&self.incoming, limits).transpose(),
+            };
+            match parsed {
+                Some(Ok(head)) if self.incoming.len() < head.body.end => {
+                    self.enter(Phase::Body(head.body.end), limits.body_timeout);
+                    if head.expects_continue {
+                        (&self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                    }
                 }
-                Ok(received) => self.enter_part(&received, &service.limits)?,
-                Err(status) => return self.answer(service, Err(status), is_drained),
+                Some(request) => return self.answer(service, request),
+                None => {}
             }
-            if is_drained {
-                return Ok(Turn::Wait);
+            if !self.has_more {
+                return Ok(());
             }
-            match (&self.stream).read(buffer) {
-                Ok(0) => return Ok(Turn::End),
-                Ok(bytes) => {
-                    self.incoming.push(&buffer[..bytes]);
-                    // The end of the stream makes no event of its own if it was there before this one.
-                    is_drained = bytes < buffer.len() && !has_hung_up;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => is_drained = true,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            let bytes = self.read_some(buffer, has_hung_up)?;
+            self.incoming.extend_from_slice(&buffer[..bytes]);
         }
     }
 
-    /// Notes how far the request has come, and invites the body of a client that waits for that.
-    fn enter_part(&mut self, received: &Received, limits: &Limits) -> io::Result<()> {
-        if !matches!(received, Received::Nothing) && matches!(self.phase, Phase::Idle) {
-            self.enter(Phase::InHead, limits.head_timeout);
+    /// Reads what has arrived, a buffer full at most. Returns the number of bytes.
+    fn read_some(&mut self, buffer: &mut [u8], has_hung_up: bool) -> io::Result<usize> {
+        let read = (&self.stream).read(buffer);
+        // The end of the stream makes no event of its own if it was there before this one.
+        self.has_more = has_hung_up || read.as_ref().is_ok_and(|bytes| *bytes == buffer.len());
+        match read {
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            read => read,
         }
-        if let Received::PartOfBody { expects_continue } = *received
-            && matches!(self.phase, Phase::InHead)
-        {
-            self.phase = Phase::InBody;
-            self.deadline = Instant::now() + limits.body_timeout;
-            if expects_continue {
-                (&self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-            }
-        }
-        Ok(())
     }
 
     /// Answers a request, or refuses it before any handler sees it. What follows a refused request is
     /// not read.
-    fn answer(
-        &mut self,
-        service: &Service,
-        request: Result<(Head, Vec<u8>), u16>,
-        is_drained: bool,
-    ) -> io::Result<Turn> {
-        let (mut framing, mut entry) =
-            (Framing::default(), LogEntry::new(self.started(), self.peer.ip()));
-        let response = match request {
-            Ok((head, body)) => {
-                framing = head.framing;
-                entry.name(|| format!("{} {}", head.method, head.path()));
+    fn answer(&mut self, service: &Service, request: Result<Head, u16>) -> io::Result<()> {
+        let mut entry = LogEntry::new(&self.incoming, self.since, self.peer.ip());
+        let (mut framing, response) = match request {
+            Ok(head) => {
+                let (framing, rest) = (head.framing, self.incoming.split_off(head.body.end));
+                let body = mem::replace(&mut self.incoming, rest).split_off(head.body.start);
                 let request = build_request(head, body, self.peer, &service.trusted_proxies);
                 entry.sender = request.remote_addr().ip();
-                (service.handle)(&request)
+                (framing, (service.handle)(&request))
             }
             Err(status) => {
-                entry.name(|| self.incoming.method_and_path());
-                self.incoming = Incoming::default();
-                service.refusal(status)
+                self.incoming = Vec::new();
+                (Framing::default(), service.refusal(status))
             }
         };
         entry.status = response.status_code;
         framing.keep_alive &= !service.is_closing.load(Relaxed);
-        let answer = Answer::new(response, framing)?;
-        let outgoing = Outgoing { answer, keep_alive: framing.keep_alive, _entry: entry };
-        self.enter(Phase::Sending(Box::new(outgoing)), service.limits.write_timeout);
-        self.send(service, is_drained)
+        let answer = Answer::new(response, framing, entry)?;
+        self.enter(Phase::Sending(Box::new(answer)), service.limits.write_timeout);
+        self.send(service, BUFFERS_A_TURN)
     }
 
-    fn send(&mut self, service: &Service, is_drained: bool) -> io::Result<Turn> {
-        let Phase::Sending(outgoing) = &mut self.phase else { return Ok(Turn::Again) };
-        let bytes = outgoing.answer.send(&self.stream)?;
-        let (is_sent, keep_alive) = (outgoing.answer.is_sent(), outgoing.keep_alive);
+    fn send(&mut self, service: &Service, buffers: usize) -> io::Result<()> {
+        let Phase::Sending(answer) = &mut self.phase else { return Ok(()) };
+        let bytes = answer.send(&self.stream, buffers)?;
+        let (is_sent, keep_alive) = (answer.is_sent(), answer.keep_alive);
         if !is_sent {
             if bytes > 0 {
                 self.since = Instant::now();
                 self.deadline = self.since + service.limits.write_timeout;
             }
-            return Ok(Turn::Again);
-        }
-        if keep_alive {
+            self.has_more = true;
+        } else if keep_alive {
             self.enter(Phase::Idle, service.limits.idle_timeout);
+            self.has_more |= !self.incoming.is_empty();
         } else {
             self.stream.shutdown(Shutdown::Write)?;
-            self.incoming = Incoming::default();
+            self.incoming = Vec::new();
             self.enter(Phase::Closing, LINGER);
         }
-        Ok(if is_drained && self.incoming.is_empty() { Turn::Wait } else { Turn::Again })
-    }
-
-    /// Reads what a client still sends after its last answer.
-    fn discard(&mut self, buffer: &mut [u8]) -> io::Result<Turn> {
-        match (&self.stream).read(buffer) {
-            Ok(0) => Ok(Turn::End),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Turn::Wait),
-            read => read.map(|_| Turn::Again),
-        }
-    }
-
-    /// When the first byte of the current request arrived.
-    fn started(&self) -> Instant {
-        if self.is_idle() { Instant::now() } else { self.since }
+        Ok(())
     }
 
     fn enter(&mut self, phase: Phase, timeout: Duration) {
@@ -241,7 +222,7 @@ impl Connection {
 
     /// Answers 503 to a connection that has no place, without waiting for its client.
     pub fn turn_away(&mut self, service: &Service) -> io::Result<()> {
-        self.answer(service, Err(503), false)?;
+        self.answer(service, Err(503))?;
         // To close with unread bytes would reset the connection, and the client could lose the response.
         (&self.stream).read(&mut [0; 4096]).map(drop)
     }
@@ -249,9 +230,7 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::net::TcpListener;
-    use std::sync::atomic::AtomicBool;
 
     use super::*;
 
@@ -261,7 +240,7 @@ mod tests {
             refusals: BTreeMap::default(),
             limits: crate::Config::new("").limits,
             trusted_proxies: Vec::new(),
-            handle: Box::new(|_| rouille::Response::text("")),
+            handle: Box::new(|_| Response::text("")),
             is_closing: AtomicBool::new(false),
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -269,10 +248,10 @@ mod tests {
         let (stream, peer) = listener.accept().unwrap();
         let mut connection = Connection::new(stream, peer, &service);
         client.write_all(b"no request\r\n\r\n").unwrap();
-        for (lasts, expected) in [(LINGER, Turn::Again), (Duration::ZERO, Turn::End)] {
+        for (lasts, goes_on) in [(LINGER, true), (Duration::ZERO, false)] {
             connection.enter(Phase::Closing, lasts);
-            let turn = connection.attend(&service, &mut [0; 4], false);
-            assert!(turn == expected, "after {lasts:?}");
+            let went_on = connection.attend(&service, &mut [0; 4], false);
+            assert!(went_on == goes_on, "after {lasts:?}");
         }
     }
 }

@@ -15,9 +15,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_nodelay};
 use rustix::net::{SocketFlags, acceptfrom_with};
 
-use super::connection::{Connection, LINGER};
+use super::connection::{Connection, Service};
 use super::forwarded::is_trusted;
-use super::service::Service;
 use super::workers::Workers;
 use crate::config::Limits;
 use crate::network::network;
@@ -51,19 +50,12 @@ pub fn serve(
     set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
     let (handle, is_closing) = (Box::new(handle), AtomicBool::new(false));
     let service = Service { limits, trusted_proxies, handle, refusals, is_closing };
-    let (workers, supervisor) = Workers::start(service)?;
-    let (mut next_look, mut warned) = (Instant::now(), None::<Instant>);
-    loop {
-        let mut ready = [PollFd::new(stop, PollFlags::IN), PollFd::new(&listener, PollFlags::IN)];
-        // While there is no connection, only a new one can have a deadline.
-        let time = next_look.saturating_duration_since(Instant::now());
-        let time = Timespec::try_from(time).ok().filter(|_| workers.parking.lock().len() > 0);
-        let _ = poll(&mut ready, time.as_ref());
-        if !ready[0].revents().is_empty() {
-            break;
-        }
-        if next_look <= Instant::now() {
-            next_look = expire(&workers, false);
+    let workers = Workers::start(service)?;
+    let (mut last_look, mut warned) = (Instant::now(), None::<Instant>);
+    while wait_for_client(&listener, stop, &workers) {
+        if last_look.elapsed() >= PAUSE {
+            expire(&workers, false);
+            last_look = Instant::now();
         }
         let admitted = accept(&listener).and_then(|(stream, peer)| admit(&workers, stream, peer));
         if let Some(error) = admitted.err().filter(|error| error.kind() != ErrorKind::WouldBlock) {
@@ -71,14 +63,24 @@ pub fn serve(
                 log::warn!("cannot take connections: {error}");
                 warned = Some(Instant::now());
             }
-            workers.parking.lock().end_longest_waiting();
+            workers.parking.table.lock().end_longest_waiting();
             thread::sleep(PAUSE);
         }
     }
     drop(listener);
     finish(&workers);
-    workers.end(&supervisor);
+    workers.end();
     Ok(())
+}
+
+/// Waits for a new connection, and if there are others, until their deadlines must be looked at. Returns
+/// whether the server goes on: not if it is to stop.
+fn wait_for_client(listener: &TcpListener, stop: &UnixStream, workers: &Workers) -> bool {
+    let mut ready = [PollFd::new(stop, PollFlags::IN), PollFd::new(listener, PollFlags::IN)];
+    let is_empty = workers.parking.table.lock().len() == 0;
+    let time = Timespec::try_from(PAUSE).ok().filter(|_| !is_empty);
+    let _ = poll(&mut ready, time.as_ref());
+    ready[0].revents().is_empty()
 }
 
 fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
@@ -103,7 +105,7 @@ fn admit(workers: &Workers, stream: TcpStream, peer: SocketAddr) -> io::Result<(
 /// Whether one more connection fits. If connections run short, it ends one whose client makes the server
 /// wait.
 fn has_room(workers: &Workers, network: Option<IpAddr>) -> bool {
-    let (mut all, limits) = (workers.parking.lock(), &workers.service.limits);
+    let (mut all, limits) = (workers.parking.table.lock(), &workers.service.limits);
     let runs_short = all.len() >= limits.max_connections - limits.max_connections / 8;
     workers.service.is_closing.store(runs_short, Relaxed);
     if network.is_some_and(|one| all.count(one) >= limits.max_connections_per_address) {
@@ -118,29 +120,21 @@ fn has_room(workers: &Workers, network: Option<IpAddr>) -> bool {
     all.len() < limits.max_connections
 }
 
-/// Ends the connections whose time is over. Returns when to look again: at the next deadline, or when a
-/// connection that is parked from now on could have one.
-fn expire(workers: &Workers, is_stopping: bool) -> Instant {
-    let (limits, now) = (&workers.service.limits, Instant::now());
-    let (late, next) = workers.parking.lock().expire(is_stopping);
-    for id in late {
-        workers.order(id);
+/// Ends the connections whose time is over.
+fn expire(workers: &Workers, is_stopping: bool) {
+    let late = workers.parking.table.lock().take_late(is_stopping);
+    for (id, mut connection) in late {
+        let goes_on = connection.expire(&workers.service);
+        workers.parking.put_back(id, connection, goes_on);
     }
-    let times = [limits.head_timeout, limits.body_timeout, limits.idle_timeout, LINGER];
-    let soonest = now + times.into_iter().fold(limits.write_timeout, Duration::min);
-    next.map_or(soonest, |next| next.min(soonest)).max(now + PAUSE)
 }
 
 /// Waits for running requests to finish, and ends idle connections.
 fn finish(workers: &Workers) {
     workers.service.is_closing.store(true, Relaxed);
     let deadline = Instant::now() + workers.service.limits.shutdown_timeout;
-    while Instant::now() < deadline {
-        let next_look = expire(workers, true);
-        let mut all = workers.parking.lock();
-        if all.len() == 0 {
-            return;
-        }
-        workers.parking.emptied.wait_until(&mut all, deadline.min(next_look));
+    while workers.parking.table.lock().len() > 0 && Instant::now() < deadline {
+        expire(workers, true);
+        thread::sleep(PAUSE / 10);
     }
 }

@@ -12,6 +12,5 @@ mod log_entry;
 pub(crate) mod next;
 mod parking;
 mod read;
-mod service;
 mod workers;
 mod write;

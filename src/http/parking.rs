@@ -5,18 +5,16 @@
 //! one whose client waits for the server.
 
 use std::cmp::Reverse;
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
-use std::mem;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::Mutex;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
-use super::connection::{Connection, GRACE, Turn};
+use super::connection::{Connection, GRACE};
 
 /// What a connection waits for at first: bytes, or their end. `ET`: an event for each arrival, and none
 /// while nothing arrives.
@@ -31,24 +29,19 @@ const FEW_BYTES: usize = 4096;
 /// fill a small machine.
 const MAX_HEAVY_BYTES: usize = 16 * 1024 * 1024;
 
-/// Identifies a connection. It is never used again, so an event that comes late finds nothing.
+/// Identifies a connection, from 1. It is never used again, so an event that comes late finds nothing.
 pub type Id = u64;
 
 /// All connections that the server has admitted, and the epoll instance that watches their sockets.
 pub struct Parking {
     pub epoll: OwnedFd,
-    table: Mutex<Table>,
-    pub emptied: Condvar,
+    pub table: Mutex<Table>,
 }
 
 #[derive(Default)]
 pub struct Table {
     places: HashMap<Id, Place>,
     last_id: Id,
-    /// The parked connections, by the time since when they wait.
-    waiting: BTreeSet<(Instant, Id)>,
-    /// Those of them that are heavy, and how many bytes these hold.
-    heavy: BTreeSet<(Instant, Id)>,
     heavy_bytes: usize,
     /// How many connections each network has.
     networks: HashMap<IpAddr, usize>,
@@ -57,79 +50,52 @@ pub struct Table {
 struct Place {
     /// `None` for a trusted proxy, which carries many visitors' requests and is not counted.
     network: Option<IpAddr>,
-    state: State,
-}
-
-enum State {
-    Parked(Connection),
-    /// A worker has it. Whether there was another event since.
-    Taken {
-        again: bool,
-    },
+    /// `None` while a worker has it.
+    parked: Option<Connection>,
+    /// Whether there was an event while a worker had it.
+    has_event: bool,
 }
 
 impl Parking {
     pub fn new() -> io::Result<Parking> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Parking { epoll, table: Mutex::default(), emptied: Condvar::new() })
-    }
-
-    pub fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock()
+        Ok(Parking { epoll, table: Mutex::default() })
     }
 
     /// Parks a new connection.
     pub fn admit(&self, connection: Connection, network: Option<IpAddr>) -> io::Result<()> {
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         table.last_id += 1;
         let id = table.last_id;
         epoll::add(&self.epoll, &connection.stream, EventData::new_u64(id), READING)?;
-        table.insert(id, network, connection);
+        if let Some(network) = network {
+            *table.networks.entry(network).or_default() += 1;
+        }
+        table.places.insert(id, Place { network, parked: Some(connection), has_event: false });
         Ok(())
     }
 
-    /// Takes a parked connection, which is then the caller's alone until it is put back. `None` if it is
-    /// gone, or if somebody else has it, who then learns that there was another event.
-    pub fn take(&self, id: Id) -> Option<Connection> {
-        let mut guard = self.lock();
-        let table = &mut *guard;
-        let state = &mut table.places.get_mut(&id)?.state;
-        match mem::replace(state, State::Taken { again: false }) {
-            State::Parked(connection) => {
-                table.stop_waiting(id, &connection);
-                Some(connection)
-            }
-            State::Taken { .. } => {
-                *state = State::Taken { again: true };
-                None
-            }
-        }
-    }
-
     /// Parks a connection that was taken, or ends it.
-    pub fn put_back(&self, id: Id, connection: Connection, turn: Turn) {
-        let mut guard = self.lock();
-        let table = &mut *guard;
+    pub fn put_back(&self, id: Id, connection: Connection, goes_on: bool) {
+        let mut table = self.table.lock();
         let Some(place) = table.places.get_mut(&id) else { return };
-        let mut is_over = turn == Turn::End;
-        if !is_over && (turn == Turn::Again || matches!(place.state, State::Taken { again: true }))
-        {
+        if !goes_on {
+            table.remove(id);
+            return;
+        }
+        if connection.has_more || place.has_event {
             // Asking again makes an event if there is something to do already. This must happen before
             // the connection is parked: afterwards another worker may close it, and a new connection
             // may get its file descriptor.
             let interest = if connection.is_sending() { WRITING } else { READING | WRITING };
             let data = EventData::new_u64(id);
-            is_over = epoll::modify(&self.epoll, &connection.stream, data, interest).is_err();
+            // This cannot fail for a socket that is watched; if it did, the deadline would end it.
+            let _ = epoll::modify(&self.epoll, &connection.stream, data, interest);
         }
-        if is_over {
-            table.remove(id);
-            if table.places.is_empty() {
-                self.emptied.notify_all();
-            }
-        } else {
-            table.park(id, connection);
-            table.limit_heavy();
-        }
+        let heavy_bytes = heavy_bytes(&connection);
+        place.parked = Some(connection);
+        table.heavy_bytes += heavy_bytes;
+        table.limit_heavy();
     }
 }
 
@@ -143,64 +109,49 @@ impl Table {
         self.networks.get(&network).copied().unwrap_or(0)
     }
 
-    fn insert(&mut self, id: Id, network: Option<IpAddr>, connection: Connection) {
-        if let Some(network) = network {
-            *self.networks.entry(network).or_default() += 1;
-        }
-        self.places.insert(id, Place { network, state: State::Taken { again: false } });
-        self.park(id, connection);
+    /// Takes a parked connection, which is then the caller's alone until it is put back. `None` if it is
+    /// gone, or if somebody else has it, who then learns that there was another event.
+    pub fn take(&mut self, id: Id) -> Option<Connection> {
+        let place = self.places.get_mut(&id)?;
+        let connection = place.parked.take();
+        place.has_event = connection.is_none();
+        self.heavy_bytes -= connection.as_ref().map_or(0, heavy_bytes);
+        connection
     }
 
-    fn park(&mut self, id: Id, connection: Connection) {
-        let Some(place) = self.places.get_mut(&id) else { return };
-        let (key, bytes) = ((connection.since, id), connection.incoming.len());
-        self.waiting.insert(key);
-        if bytes > FEW_BYTES {
-            self.heavy.insert(key);
-            self.heavy_bytes += bytes;
+    /// Stops counting a connection. If it is parked, it is closed.
+    fn remove(&mut self, id: Id) {
+        drop(self.take(id));
+        let Some(Place { network: Some(network), .. }) = self.places.remove(&id) else { return };
+        let left = self.count(network) - 1;
+        if left > 0 {
+            self.networks.insert(network, left);
+        } else {
+            self.networks.remove(&network);
         }
-        place.state = State::Parked(connection);
     }
 
-    fn stop_waiting(&mut self, id: Id, connection: &Connection) {
-        let key = (connection.since, id);
-        self.waiting.remove(&key);
-        if self.heavy.remove(&key) {
-            self.heavy_bytes -= connection.incoming.len();
-        }
+    fn parked(&self) -> impl Iterator<Item = (Id, Option<IpAddr>, &Connection)> {
+        let places = self.places.iter();
+        places.filter_map(|(id, place)| Some((*id, place.network, place.parked.as_ref()?)))
     }
 
     /// Ends heavy connections while they hold too much together: those whose clients have made the server wait
-    /// longest, but not the last.
+    /// longest.
     fn limit_heavy(&mut self) {
-        while self.heavy_bytes > MAX_HEAVY_BYTES
-            && self.heavy.len() > 1
-            && let Some((_, id)) = self.heavy.first().copied()
-        {
+        while self.heavy_bytes > MAX_HEAVY_BYTES {
+            let heavy = self.parked().filter(|(.., connection)| heavy_bytes(connection) > 0);
+            let oldest = heavy.min_by_key(|(.., connection)| connection.since);
+            let Some((id, ..)) = oldest else { return };
             self.remove(id);
-        }
-    }
-
-    /// Stops counting a connection. If it was parked, it is closed.
-    fn remove(&mut self, id: Id) {
-        let Some(place) = self.places.remove(&id) else { return };
-        if let Some(network) = place.network
-            && let Entry::Occupied(mut count) = self.networks.entry(network)
-        {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-        if let State::Parked(connection) = place.state {
-            self.stop_waiting(id, &connection);
         }
     }
 
     /// Ends the connection whose client has made the server wait longest, if that is at least [`GRACE`].
     pub fn end_longest_waiting(&mut self) {
-        if let Some((since, id)) = self.waiting.first().copied()
-            && since.elapsed() >= GRACE
+        let longest = self.parked().min_by_key(|(.., connection)| connection.since);
+        if let Some((id, _, connection)) = longest
+            && connection.since.elapsed() >= GRACE
         {
             self.remove(id);
         }
@@ -210,35 +161,27 @@ impl Table {
     /// would have. So a few networks that keep reconnecting cannot keep others out.
     pub fn end_one_of_the_largest_network(&mut self, newcomer: Option<IpAddr>) {
         let own = newcomer.map_or(0, |network| self.count(network)) + 1;
-        let size = |id| self.places.get(id)?.network.map(|network| self.count(network));
-        let sizes = self.waiting.iter().filter_map(|(since, id)| Some((size(id)?, since, *id)));
-        let larger = sizes.filter(|(size, ..)| *size > own);
-        if let Some((.., id)) = larger.max_by_key(|(size, since, _)| (*size, Reverse(*since))) {
+        let sizes = self.parked().map(|(id, network, connection)| {
+            (network.map_or(0, |network| self.count(network)), Reverse(connection.since), id)
+        });
+        if let Some((.., id)) = sizes.filter(|(size, ..)| *size > own).max() {
             self.remove(id);
         }
     }
 
-    /// Ends the connections whose time is over and that get no answer. Returns the others whose time is
-    /// over, and the next deadline.
-    pub fn expire(&mut self, is_stopping: bool) -> (Vec<Id>, Option<Instant>) {
-        let (mut idle, mut late, mut next) = (Vec::new(), Vec::new(), None::<Instant>);
+    /// Takes the connections whose time is over.
+    pub fn take_late(&mut self, is_stopping: bool) -> Vec<(Id, Connection)> {
         let now = Instant::now();
-        for (id, place) in &self.places {
-            let State::Parked(connection) = &place.state else { continue };
-            let deadline = connection.deadline(is_stopping);
-            if deadline > now {
-                next = Some(next.map_or(deadline, |next| next.min(deadline)));
-            } else if connection.is_idle() {
-                idle.push(*id);
-            } else {
-                late.push(*id);
-            }
-        }
-        for id in idle {
-            self.remove(id);
-        }
-        (late, next)
+        let late = self.parked().filter(|(.., one)| one.deadline(is_stopping) <= now);
+        let late: Vec<Id> = late.map(|(id, ..)| id).collect();
+        late.into_iter().filter_map(|id| Some((id, self.take(id)?))).collect()
     }
+}
+
+/// How much a connection counts among the heavy ones.
+fn heavy_bytes(connection: &Connection) -> usize {
+    let bytes = connection.incoming.len();
+    if bytes > FEW_BYTES { bytes } else { 0 }
 }
 
 #[cfg(test)]
@@ -250,7 +193,7 @@ mod tests {
     use rustix::event::Timespec;
 
     use super::*;
-    use crate::http::service::Service;
+    use crate::http::connection::Service;
     use crate::network::network;
 
     /// Parks a connection from an address, and returns its client.
@@ -272,7 +215,7 @@ mod tests {
     }
 
     fn count(parking: &Parking, ip: &str) -> usize {
-        parking.lock().count(network(ip.parse().unwrap()))
+        parking.table.lock().count(network(ip.parse().unwrap()))
     }
 
     fn has_event(parking: &Parking) -> bool {
@@ -302,8 +245,8 @@ mod tests {
                 admit(&parking, ip, is_trusted);
             }
             let newcomer = network(newcomer.parse().unwrap());
-            parking.lock().end_one_of_the_largest_network(Some(newcomer));
-            let all = parking.lock().len();
+            parking.table.lock().end_one_of_the_largest_network(Some(newcomer));
+            let all = parking.table.lock().len();
             (all, count(&parking, "192.0.2.1"))
         };
         assert_eq!(left("192.0.2.3", false), (3, 2));
@@ -317,17 +260,17 @@ mod tests {
         let parking = Parking::new().unwrap();
         let client = admit(&parking, "192.0.2.1", false);
         for another_event in [false, true] {
-            let connection = parking.take(1).unwrap();
+            let connection = parking.table.lock().take(1).unwrap();
             if another_event {
-                assert!(parking.take(1).is_none());
+                assert!(parking.table.lock().take(1).is_none());
             }
-            parking.put_back(1, connection, Turn::Wait);
+            parking.put_back(1, connection, true);
             assert_eq!(has_event(&parking), another_event);
         }
-        let connection = parking.take(1).unwrap();
-        parking.put_back(1, connection, Turn::End);
-        assert!(parking.take(1).is_none());
-        assert_eq!(parking.lock().len(), 0);
+        let connection = parking.table.lock().take(1).unwrap();
+        parking.put_back(1, connection, false);
+        assert!(parking.table.lock().take(1).is_none());
+        assert_eq!(parking.table.lock().len(), 0);
         assert_eq!(count(&parking, "192.0.2.1"), 0);
         drop(client);
     }

@@ -2,27 +2,25 @@
 //! on, and waits for the next event.
 //!
 //! A handler may block its worker for as long as it likes: on a password's hash or a slow query. A worker
-//! that stays at one event is replaced, and goes to a reserve or ends after it. So there are always workers for the other
-//! connections, and a handler needs to know nothing of all this.
+//! that stays at one event is replaced. After it, it waits in reserve for a while, then ends. So there are
+//! always workers for the other connections, and a handler needs to know nothing of all this.
 
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
+use std::io;
+use std::mem;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use super::connection::Turn;
+use super::connection::Service;
 use super::parking::{Id, Parking};
-use super::service::Service;
 
 /// How many workers wait for events beside one for each core. With more, each event wakes another one,
 /// although a busy one would have come to it sooner.
@@ -32,8 +30,8 @@ const MOST_SPARE: usize = 10;
 /// A worker that is at the same event when this has passed is replaced. It is less than a slow query
 /// takes.
 const HELD_UP: Duration = Duration::from_millis(1);
-/// How many workers that were replaced are kept to replace others.
-const RESERVE: usize = 10;
+/// How long a worker that was replaced is kept to replace others.
+const RESERVE: Duration = Duration::from_secs(1);
 /// Address space for one thread's stack. Only the part in use takes memory.
 const STACK_BYTES: usize = 512 * 1024;
 /// The size of one read: nearly always more than a whole request.
@@ -41,171 +39,142 @@ const READ_BYTES: usize = 4096;
 /// The pause after a failure to start a worker.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// In the events of [`Workers::orders`].
-const ORDER: Id = Id::MAX;
+/// In the event that ends the workers.
+const END: Id = 0;
 
-/// The workers, and what they share.
+/// What the workers share.
 pub struct Workers {
     pub service: Service,
     pub parking: Parking,
-    /// Carries the ids of connections to the workers. Its end is the end of the workers.
-    orders: (UnixStream, UnixStream),
-    /// Where workers that were replaced wait for another seat, and how many do.
-    reserve: Mutex<Receiver<Arc<Seat>>>,
-    in_reserve: AtomicUsize,
+    /// Workers that were replaced, and can replace others.
+    reserve: Mutex<Vec<Worker>>,
     is_over: AtomicBool,
+    /// Readable when all is over.
+    end: OwnedFd,
 }
 
-/// One worker, as the supervisor sees it.
-#[derive(Default)]
-struct Seat {
+/// A worker, as others see it. The supervisor drops this when it replaces the worker.
+struct Worker {
+    thread: Thread,
     /// Counts beginnings and ends of work, so it is odd while the worker is at an event.
-    steps: AtomicUsize,
-    is_replaced: AtomicBool,
+    steps: Arc<AtomicUsize>,
+    /// The steps at the supervisor's last look.
+    last_steps: usize,
+}
+
+impl Worker {
+    fn is_busy(&self) -> bool {
+        self.steps.load(SeqCst) % 2 == 1
+    }
+
+    /// Whether the worker is at the same event as at the last look.
+    fn is_held_up(&mut self) -> bool {
+        let steps = self.steps.load(SeqCst);
+        steps == mem::replace(&mut self.last_steps, steps) && self.is_busy()
+    }
 }
 
 impl Workers {
-    /// Starts the workers, and a supervisor that replaces them, which is returned too.
+    /// Starts the workers, and a supervisor that replaces them.
     ///
     /// # Errors
     /// If the system has no room for them.
-    pub fn start(service: Service) -> io::Result<(Arc<Workers>, Thread)> {
-        let (orders, parking) = (UnixStream::pair()?, Parking::new()?);
-        orders.0.set_nonblocking(true)?;
-        orders.1.set_nonblocking(true)?;
-        epoll::add(&parking.epoll, &orders.1, EventData::new_u64(ORDER), EventFlags::IN)?;
-        let (to_reserve, reserve) = sync_channel(0);
-        let workers = Arc::new(Workers {
-            service,
-            parking,
-            orders,
-            reserve: Mutex::new(reserve),
-            in_reserve: AtomicUsize::new(0),
-            is_over: AtomicBool::new(false),
-        });
+    pub fn start(service: Service) -> io::Result<Arc<Workers>> {
+        let (parking, end) = (Parking::new()?, eventfd(0, EventfdFlags::CLOEXEC)?);
+        epoll::add(&parking.epoll, &end, EventData::new_u64(END), EventFlags::IN)?;
+        let (reserve, is_over) = (Mutex::default(), AtomicBool::new(false));
+        let workers = Arc::new(Workers { service, parking, reserve, is_over, end });
         let supervised = Arc::clone(&workers);
         let builder = thread::Builder::new().name("supervisor".to_owned());
-        let supervisor = builder.spawn(move || supervised.supervise(&to_reserve))?;
-        Ok((workers, supervisor.thread().clone()))
-    }
-
-    /// Has a worker look at a connection, because its time is over. If too many such orders wait already,
-    /// this one is lost.
-    pub fn order(&self, id: Id) {
-        let _ = (&self.orders.0).write(&id.to_ne_bytes());
+        builder.spawn(move || supervised.supervise())?;
+        Ok(workers)
     }
 
     /// Ends the workers, each when it is free.
-    pub fn end(&self, supervisor: &Thread) {
+    pub fn end(&self) {
         self.is_over.store(true, SeqCst);
-        supervisor.unpark();
-        let _ = self.orders.0.shutdown(Shutdown::Write);
+        let _ = rustix::io::write(&self.end, &1_u64.to_ne_bytes());
     }
 
     /// Keeps as many workers as are wanted, those that are held up not counted.
-    fn supervise(self: Arc<Self>, reserve: &SyncSender<Arc<Seat>>) {
+    fn supervise(self: Arc<Self>) {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let mut wanted = cores + SPARE;
-        let mut seats: Vec<(Arc<Seat>, usize)> = Vec::new();
+        let mut workers: Vec<Worker> = Vec::new();
         while !self.is_over.load(SeqCst) {
-            if let Err(error) = self.fill(&mut seats, wanted, reserve) {
+            let held_up = workers.extract_if(.., Worker::is_held_up).count();
+            wanted = if held_up == 0 { wanted - 1 } else { wanted + held_up };
+            wanted = wanted.clamp(cores + SPARE, cores + MOST_SPARE);
+            workers.truncate(wanted);
+            if let Err(error) = self.fill(&mut workers, wanted) {
                 log::warn!("cannot start a thread: {error}");
                 thread::sleep(PAUSE);
             }
-            let is_busy = |(seat, _): &(Arc<Seat>, usize)| seat.steps.load(SeqCst) % 2 == 1;
             // While nobody works, nothing here runs.
-            if seats.len() >= wanted && !seats.iter().any(is_busy) {
+            if workers.len() == wanted && !workers.iter().any(Worker::is_busy) {
                 thread::park();
             }
             thread::sleep(HELD_UP);
-            let before = seats.len();
-            seats.retain_mut(|(seat, steps_before)| {
-                let steps = seat.steps.load(SeqCst);
-                let is_held_up = steps % 2 == 1 && steps == *steps_before;
-                *steps_before = steps;
-                seat.is_replaced.store(is_held_up, SeqCst);
-                !is_held_up
-            });
-            let held_up = before - seats.len();
-            wanted = if held_up == 0 { wanted - 1 } else { wanted + held_up };
-            wanted = wanted.clamp(cores + SPARE, cores + MOST_SPARE);
-            for (surplus, _) in seats.drain(wanted.min(seats.len())..) {
-                surplus.is_replaced.store(true, SeqCst);
-            }
         }
     }
 
-    /// Gives seats to workers of the reserve, and one at most to a new worker: a thousand a second are
-    /// enough, also if thousands of requests wait for a database that pauses.
-    fn fill(
-        self: &Arc<Self>,
-        seats: &mut Vec<(Arc<Seat>, usize)>,
-        wanted: usize,
-        reserve: &SyncSender<Arc<Seat>>,
-    ) -> io::Result<()> {
-        while seats.len() < wanted {
-            let seat = Arc::<Seat>::default();
-            seats.push((Arc::clone(&seat), 0));
-            // The channel has no room, so this fails unless somebody waits at its other end.
-            if let Err(TrySendError::Full(seat)) = reserve.try_send(seat) {
-                let (workers, supervisor) = (Arc::clone(self), thread::current());
-                let builder = thread::Builder::new().name("worker".to_owned());
-                let work = move || workers.work(seat, &supervisor);
-                let started = builder.stack_size(STACK_BYTES).spawn(work);
-                return started.map(drop).inspect_err(|_| drop(seats.pop()));
-            }
+    /// Adds workers from the reserve, and a new one at most: a thousand a second are enough, also if
+    /// thousands of requests wait for a database that pauses.
+    fn fill(self: &Arc<Self>, workers: &mut Vec<Worker>, wanted: usize) -> io::Result<()> {
+        let mut reserve = self.reserve.lock();
+        let kept = reserve.len().saturating_sub(wanted - workers.len());
+        workers.extend(reserve.drain(kept..).inspect(|worker| worker.thread.unpark()));
+        if workers.len() < wanted {
+            let (all, supervisor) = (Arc::clone(self), thread::current());
+            let steps = Arc::<AtomicUsize>::default();
+            let own = Arc::clone(&steps);
+            let builder = thread::Builder::new().name("worker".to_owned()).stack_size(STACK_BYTES);
+            let started = builder.spawn(move || all.work(&own, &supervisor))?;
+            let thread = started.thread().clone();
+            workers.push(Worker { thread, steps, last_steps: 0 });
         }
         Ok(())
     }
 
-    /// Works in one seat after the other, until the reserve is full or all is over.
-    fn work(&self, mut seat: Arc<Seat>, supervisor: &Thread) {
+    /// Takes one event after the other, until all is over or the worker is replaced for long.
+    fn work(&self, steps: &Arc<AtomicUsize>, supervisor: &Thread) {
         let mut buffer = vec![0; READ_BYTES];
-        loop {
-            while !seat.is_replaced.load(SeqCst)
-                && let Some((id, has_hung_up)) = self.next_event()
-            {
-                let Some(mut connection) = self.parking.take(id) else { continue };
-                seat.steps.fetch_add(1, SeqCst);
+        while let Some((id, has_hung_up)) = self.next_event() {
+            let taken = self.parking.table.lock().take(id);
+            if let Some(mut connection) = taken {
+                steps.fetch_add(1, SeqCst);
                 supervisor.unpark();
                 let attend = || connection.attend(&self.service, &mut buffer, has_hung_up);
                 // A panic in a handler ends its connection only.
-                let turn = catch_unwind(AssertUnwindSafe(attend)).unwrap_or(Turn::End);
-                self.parking.put_back(id, connection, turn);
-                seat.steps.fetch_add(1, SeqCst);
+                let goes_on = catch_unwind(AssertUnwindSafe(attend)).unwrap_or(false);
+                self.parking.put_back(id, connection, goes_on);
+                steps.fetch_add(1, SeqCst);
             }
-            let is_kept = self.in_reserve.fetch_add(1, SeqCst) < RESERVE;
-            let next = is_kept.then(|| self.reserve.lock().recv().ok()).flatten();
-            self.in_reserve.fetch_sub(1, SeqCst);
-            let Some(next) = next else { return };
-            seat = next;
+            let is_replaced = Arc::strong_count(steps) == 1;
+            if is_replaced && !self.wait_in_reserve(steps) {
+                return;
+            }
         }
+        // It ends, too.
+        supervisor.unpark();
+    }
+
+    /// Waits until the worker replaces another. Returns whether it does: not if that takes too long.
+    fn wait_in_reserve(&self, steps: &Arc<AtomicUsize>) -> bool {
+        let (thread, own) = (thread::current(), Arc::clone(steps));
+        self.reserve.lock().push(Worker { thread, steps: own, last_steps: 0 });
+        thread::park_timeout(RESERVE);
+        self.reserve.lock().extract_if(.., |it| Arc::ptr_eq(&it.steps, steps)).count() == 0
     }
 
     /// Waits for an event: of which connection, and whether its client will send nothing more. `None` if
     /// all is over.
     fn next_event(&self) -> Option<(Id, bool)> {
         // One at a time, because the next ones would have to wait for this one's handler.
-        let mut events = Vec::with_capacity(1);
-        loop {
-            events.clear();
-            match epoll::wait(&self.parking.epoll, spare_capacity(&mut events), None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => return None,
-            }
-            let Some(event) = events.first() else { continue };
-            let (id, flags) = (event.data.u64(), event.flags);
-            if id != ORDER {
-                let ends = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
-                return Some((id, flags.intersects(ends)));
-            }
-            let mut id = [0; size_of::<Id>()];
-            match (&self.orders.1).read(&mut id) {
-                Ok(0) => return None,
-                Ok(_) => return Some((Id::from_ne_bytes(id), false)),
-                // Another worker has it.
-                Err(_) => {}
-            }
-        }
+        let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(END) }];
+        while epoll::wait(&self.parking.epoll, &mut events, None) == Err(Errno::INTR) {}
+        let [Event { flags, data }] = events;
+        let ends = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        (data.u64() != END).then(|| (data.u64(), flags.intersects(ends)))
     }
 }
