@@ -63,7 +63,7 @@ pub fn serve(
                 log::warn!("cannot take connections: {error}");
                 warned = Some(Instant::now());
             }
-            workers.parking.table.lock().end_longest_waiting();
+            workers.parking.table.lock().end_longest_waiting(1);
             thread::sleep(PAUSE);
         }
     }
@@ -102,7 +102,7 @@ fn admit(workers: &Workers, stream: TcpStream, peer: SocketAddr) -> io::Result<(
     Ok(())
 }
 
-/// Whether one more connection fits. If connections run short, it ends one whose client makes the server
+/// Whether one more connection fits. If connections run short, it ends some whose clients make the server
 /// wait.
 fn has_room(workers: &Workers, network: Option<IpAddr>) -> bool {
     let (mut all, limits) = (workers.parking.table.lock(), &workers.service.limits);
@@ -112,7 +112,8 @@ fn has_room(workers: &Workers, network: Option<IpAddr>) -> bool {
         return false;
     }
     if runs_short {
-        all.end_longest_waiting();
+        // Some at once, because it takes long to look through thousands.
+        all.end_longest_waiting(limits.max_connections / 128 + 1);
     }
     if all.len() >= limits.max_connections {
         all.end_one_of_the_largest_network(network);

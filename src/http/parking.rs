@@ -147,12 +147,16 @@ impl Table {
         }
     }
 
-    /// Ends the connection whose client has made the server wait longest, if that is at least [`GRACE`].
-    pub fn end_longest_waiting(&mut self) {
-        let longest = self.parked().min_by_key(|(.., connection)| connection.since);
-        if let Some((id, _, connection)) = longest
-            && connection.since.elapsed() >= GRACE
-        {
+    /// Ends so many of the connections whose clients have made the server wait longest, each at least for
+    /// [`GRACE`].
+    pub fn end_longest_waiting(&mut self, most: usize) {
+        let now = Instant::now();
+        let waiting = self.parked().map(|(id, _, connection)| (connection.since, id));
+        let mut waiting: Vec<_> = waiting.filter(|(since, _)| now - *since >= GRACE).collect();
+        if waiting.len() > most {
+            waiting.select_nth_unstable(most);
+        }
+        for (_, id) in waiting.into_iter().take(most) {
             self.remove(id);
         }
     }
