@@ -112,7 +112,7 @@ impl<K: Eq + Hash> Shared<K> {
         let mut queue = self.queue.lock();
         // Not `get_or_insert_mut`, after which the key would have the last turn.
         if let Some(jobs) = queue.jobs.peek_mut(&key) {
-            // While no thread comes back, nobody else drops what is too late.
+            // If all threads are stuck, nobody calls `next`, so late jobs are dropped here.
             let now = Instant::now();
             jobs.retain(|job| job.deadline > now);
             jobs.push_back(job);

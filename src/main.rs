@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 use doorward::admin::{CommandError, UserCommand, check, run_user, settings_file};
@@ -121,10 +122,12 @@ fn serve(config: Config) -> Result<(), CommandError> {
     let starting = Starting::begin(config)?;
     log::info!("serving on http://{address}");
     process::notify_ready().map_err(|error| StartError::System("NOTIFY_SOCKET", error))?;
-    let (app, timeout) = (starting.clone(), limits.shutdown_timeout);
-    listener::serve(socket, limits, proxies, &stop, refusals, move |request| app.handle(request))
-        .map_err(|error| StartError::System("listening", error))?;
-    if starting.finish(timeout) {
+    let app = starting.clone();
+    let end = listener::serve(socket, limits, proxies, &stop, refusals, move |request| {
+        app.handle(request)
+    })
+    .map_err(|error| StartError::System("listening", error))?;
+    if starting.finish(end.saturating_duration_since(Instant::now())) {
         Ok(())
     } else {
         Err("told to stop before the database answered".to_owned().into())

@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// their status, until `stop` becomes readable or its other end is closed.
 ///
 /// Then it refuses new connections, closes idle ones, and gives running requests the shutdown timeout
-/// to finish.
+/// to finish. Returns when that is over, because it is also all that anything else may take at a stop.
 ///
 /// # Errors
 /// If the listener cannot be set up. Nothing that happens later ends the loop.
@@ -42,7 +42,7 @@ pub fn serve(
     stop: &UnixStream,
     refusals: BTreeMap<u16, String>,
     handle: impl Fn(&Request) -> Response + Send + Sync + 'static,
-) -> io::Result<()> {
+) -> io::Result<Instant> {
     // A client that disconnects between `poll` and `accept` must not block the loop.
     listener.set_nonblocking(true)?;
     // Accepted connections inherit these.
@@ -68,9 +68,9 @@ pub fn serve(
         }
     }
     drop(listener);
-    finish(&workers);
+    let end = finish(&workers);
     workers.end();
-    Ok(())
+    Ok(end)
 }
 
 /// Waits for a new connection, and if there are others, until their deadlines must be looked at. Returns
@@ -130,12 +130,13 @@ fn expire(workers: &Workers, is_stopping: bool) {
     }
 }
 
-/// Waits for running requests to finish, and ends idle connections.
-fn finish(workers: &Workers) {
+/// Waits for running requests to finish, and ends idle connections. Returns until when it would wait.
+fn finish(workers: &Workers) -> Instant {
     workers.service.is_closing.store(true, Relaxed);
     let deadline = Instant::now() + workers.service.limits.shutdown_timeout;
     while workers.parking.table.lock().len() > 0 && Instant::now() < deadline {
         expire(workers, true);
         thread::sleep(PAUSE / 10);
     }
+    deadline
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use doorward::config::Limits;
 use doorward::http::listener::serve;
@@ -19,7 +20,7 @@ pub const HELLO: &str = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
 pub struct Server {
     pub port: u16,
     stop: Option<UnixStream>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    thread: Option<JoinHandle<io::Result<Instant>>>,
 }
 
 impl Server {
@@ -66,7 +67,7 @@ impl Server {
         self.stop = None;
     }
 
-    pub fn join(&mut self) -> io::Result<()> {
+    pub fn join(&mut self) -> io::Result<Instant> {
         self.thread.take().unwrap().join().unwrap()
     }
 }
