@@ -260,6 +260,23 @@ mod tests {
     }
 
     #[test]
+    fn who_makes_the_server_wait_longest_makes_room_and_nobody_who_came_just_now() {
+        let parking = Parking::new().unwrap();
+        let _clients = [1, 2, 3, 4].map(|n| admit(&parking, &format!("192.0.2.{n}"), false));
+        let mut table = parking.table.lock();
+        for (id, seconds) in [(1, 20), (2, 10), (3, 30)] {
+            let connection = table.places.get_mut(&id).unwrap().parked.as_mut().unwrap();
+            connection.since -= std::time::Duration::from_secs(seconds);
+        }
+        for left in [[2, 4].as_slice(), &[4], &[4]] {
+            table.end_longest_waiting(2);
+            let mut ids: Vec<_> = table.places.keys().copied().collect();
+            ids.sort_unstable();
+            assert_eq!(ids, left);
+        }
+    }
+
+    #[test]
     fn a_connection_has_one_owner_and_an_event_that_comes_meanwhile_comes_again() {
         let parking = Parking::new().unwrap();
         let client = admit(&parking, "192.0.2.1", false);

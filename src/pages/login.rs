@@ -46,7 +46,6 @@ pub struct Login {
 }
 
 /// What the login form contains already.
-#[derive(Default)]
 struct Typed<'a> {
     email: &'a str,
     next: Option<&'a ReturnPath>,
