@@ -35,6 +35,7 @@ mod proxies;
 mod second_factor;
 mod second_factor_guesses;
 mod second_factor_required;
+mod second_factor_set_up;
 mod sessions;
 mod settings;
 mod slow_database;

@@ -25,11 +25,13 @@ pub fn show(visit: &mut Visit, session: &Session) -> Result<Response, Error> {
 /// The page. `refused` is the section whose form was refused, with its errors, if there is one.
 fn page(visit: &mut Visit, session: &Session, refused: Option<Section>) -> Result<Response, Error> {
     let mut title = visit.app.config.members_page.clone();
+    // First, because it may fail, and the second factor's section shows new recovery codes only once.
+    let sessions = sessions::section(visit, session)?;
     let mut sections = vec![
         ("files", files::section(visit)),
         ("change-password", password::section(visit, session, &[])),
         ("second-factor", second_factor::section(visit, session, &[])),
-        ("sessions", sessions::section(visit, session)?),
+        ("sessions", sessions),
         ("account", account::section(visit, session, None)),
     ];
     if second_factor::is_missing(visit) {
