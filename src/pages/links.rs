@@ -11,7 +11,7 @@ use crate::sessions::Flash;
 use crate::visit::Visit;
 
 /// How long a link stays open.
-const LASTS: Duration = Duration::from_hours(1);
+pub const LASTS: Duration = Duration::from_hours(1);
 
 const ENDED: &str = "That link is no longer valid. Ask for a new one.";
 

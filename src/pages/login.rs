@@ -7,6 +7,7 @@ use rouille::Response;
 use url::Url;
 
 use super::form::{self, Field, WHOLE_FORM, summary, title};
+use super::links::{self, Opened};
 use super::{layout, time};
 use crate::accounts::passwords::{Password, PasswordHash};
 use crate::accounts::second_factor;
@@ -108,7 +109,12 @@ pub fn finish(visit: &mut Visit, login: Login, proof: Option<Proof>) -> Result<R
         .member
         .as_ref()
         .is_some_and(|session| session.user.uid == user.uid && !session.is_recent());
+    let opened = visit.kept::<Opened>();
     visit.log_in(user.uid, &hash, remember, proof)?;
+    // A link that was opened before the login stays open. All else that the old session carried ends with it.
+    if let Some(opened) = opened {
+        visit.keep(opened, links::LASTS)?;
+    }
     if is_again {
         visit.flash(Flash::Notice(NOW_AGAIN.to_owned()))?;
     }

@@ -65,9 +65,7 @@ fn finish(
     if proof == Proof::RecoveryCode {
         visit.event("recovery-code-used", &login.user.email);
     }
-    let answer = login::finish(visit, login, Some(proof))?;
-    visit.take_kept::<(Login, Key)>();
-    Ok(answer)
+    login::finish(visit, login, Some(proof))
 }
 
 fn page(visit: &mut Visit, is_recovery: bool, problems: &[Problem]) -> Response {

@@ -56,6 +56,10 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
         last_name: form.field("last_name")?.trim(),
         email: form.field("email")?.trim(),
     };
+    if invitation.is_some() && links::find(visit, "/register")?.is_none() {
+        let password = Password::typed(form.field("password")?);
+        return log_in_instead(visit, typed.email, &password, invitation, next.as_ref());
+    }
     let answer = register(visit, &form, typed, invitation, next.as_ref());
     form::or_throttled(answer, |problem| {
         Ok(page(visit, typed, invitation.is_some(), next.as_ref(), &[problem]))
@@ -106,7 +110,7 @@ fn log_in_instead(
     if let Some((user, hash)) = visit.app.authentication.authenticate(email, password, visit.ip)? {
         return login::log_in(visit, Login { user, hash, remember: false, next: next.cloned() });
     }
-    if invitation.is_some() {
+    if invitation.is_some() && links::find(visit, "/register")?.is_none() {
         return Err(Error::LinkEnded);
     }
     visit.keep(TypedEmail(email.to_owned()), MESSAGE_LIFETIME)?;

@@ -112,10 +112,10 @@ impl Sessions {
             self.entries.lock().remove(&id_hash);
             return begun.map(|_| None);
         }
-        // What a stranger's session carried goes on, such as a link that was opened. What a member's did does not:
-        // it may have been another member.
-        let carried = replaced.and_then(|replaced| self.strangers.lock().end(replaced));
-        *entry.carried.lock() = Some(carried.unwrap_or_default());
+        *entry.carried.lock() = Some(Carried::default());
+        if let Some(replaced) = replaced {
+            self.strangers.lock().end(replaced);
+        }
         self.forget(uid, replaced.map_or(&[], std::slice::from_ref));
         Ok(Some(id))
     }
@@ -123,7 +123,9 @@ impl Sessions {
     /// Ends sessions of a user: at once in this process, and within a second in every other. Returns how
     /// many it ended.
     pub fn end(&self, uid: i64, which: Which) -> Result<usize, Error> {
-        Ok(self.end_with(uid, which, |_| Ok(true))?.unwrap_or(0))
+        let ended = self.table.delete(uid, which)?;
+        self.forget(uid, &ended);
+        Ok(ended.len())
     }
 
     /// The same together with a change of the user's row, in one transaction. `None`, with nothing changed,

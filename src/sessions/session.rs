@@ -128,3 +128,14 @@ pub enum Which {
     /// All sessions but the one with this number.
     AllBut(i64),
 }
+
+impl Which {
+    /// The number of the only session to end, and that of the session to leave.
+    pub(super) fn numbers(self) -> (Option<i64>, Option<i64>) {
+        match self {
+            Which::All => (None, None),
+            Which::Only(number) => (Some(number), None),
+            Which::AllBut(number) => (None, Some(number)),
+        }
+    }
+}

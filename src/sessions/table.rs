@@ -7,7 +7,7 @@ use postgres::Transaction;
 use super::{IdHash, LoginDetails, Proof, Session, SessionSummary, Which};
 use crate::accounts::passwords::PasswordHash;
 use crate::config::Config;
-use crate::database::Database;
+use crate::database::{Connection, Database};
 use crate::error::Error;
 
 /// The most sessions that a user's list shows.
@@ -15,6 +15,14 @@ const MAX_LISTED: i64 = 100;
 
 /// The most rows that one sweep deletes.
 const MAX_SWEPT: i64 = 5_000;
+
+/// Deletes sessions of a user: all, or only one, or all but one.
+const DELETE: &str = "
+    DELETE FROM sessions
+    WHERE uid = $1
+      AND (number = $2 OR $2 IS NULL)
+      AND number IS DISTINCT FROM $3
+    RETURNING id_hash";
 
 /// The sessions table, and the settings for how long sessions last, in seconds.
 pub(super) struct Table {
@@ -128,6 +136,14 @@ impl Table {
         Ok(rows.iter().map(SessionSummary::from_row).collect())
     }
 
+    /// Deletes sessions of a user, and returns their hashes.
+    pub(super) fn delete(&self, uid: i64, which: Which) -> Result<Vec<IdHash>, Error> {
+        let (only, except) = which.numbers();
+        let delete =
+            move |connection: &mut Connection| connection.query(DELETE, &[&uid, &only, &except]);
+        Ok(self.database.run(delete)?.iter().filter_map(IdHash::from_row).collect())
+    }
+
     /// Makes a change to the row of a user, deletes sessions of theirs, and returns the hashes of these, in
     /// one transaction. `None`, with nothing changed, if `change` returns `false`.
     pub(super) fn delete_with(
@@ -141,22 +157,12 @@ impl Table {
             FROM users
             WHERE uid = $1
             FOR UPDATE";
-        const DELETE: &str = "
-            DELETE FROM sessions
-            WHERE uid = $1
-              AND (number = $2 OR $2 IS NULL)
-              AND number IS DISTINCT FROM $3
-            RETURNING id_hash";
         self.database.run(move |connection| {
             let mut transaction = connection.transaction()?;
             // First, because it waits for logins under way, whose sessions must be deleted, too.
             transaction.execute(LOCK, &[&uid])?;
             // Before the change, which may delete the user with the sessions.
-            let (only, except) = match which {
-                Which::All => (None, None),
-                Which::Only(number) => (Some(number), None),
-                Which::AllBut(number) => (None, Some(number)),
-            };
+            let (only, except) = which.numbers();
             let ended = transaction.query(DELETE, &[&uid, &only, &except])?;
             if !change(&mut transaction)? {
                 return Ok(None);

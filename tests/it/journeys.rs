@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::support::browser::{Browser, Page};
+use crate::support::command::link;
 use crate::support::site::{NAME, NEW_PASSWORD, PASSWORD, Site, handler, is_in, log_in, register};
 
 const ADA: [(&str, &str); 5] = [
@@ -177,6 +178,33 @@ fn after_too_many_tries_the_form_is_there_with_the_email_and_says_how_long_to_wa
     let refused = (0..61).map(|_| eve.post("/register", &weak)).last().unwrap();
     assert_eq!(refused.status, 429);
     assert_eq!(refused.attributes("#email", "value"), ["ada@example.org"]);
+}
+
+#[test]
+fn a_message_that_nobody_fetched_is_not_shown_after_the_login() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    let mut ada = Browser::new(&app);
+    ada.get("/secret");
+    let typed = [("email", "ada@example.org"), ("password", PASSWORD)];
+    assert_eq!(ada.post("/login", &typed).location(), "/secret");
+    assert!(ada.get("/secret").texts("main > .flash").is_empty());
+}
+
+#[test]
+fn an_invitation_to_an_email_that_has_got_an_account_meanwhile_leads_to_the_login() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let invitation = link(&site.url, "invite", "ada@example.org");
+    let mut ada = Browser::new(&app);
+    ada.get(&invitation);
+    register(&mut Browser::new(&app), "Ada", "ada@example.org");
+    let [first, last, email, ..] = ADA;
+    let answer = ada.post("/register", &[first, last, email, NEW_PASSWORD[1], NEW_PASSWORD[2]]);
+    let login = ada.follow(answer);
+    assert_eq!(login.texts("[role=alert]"), ["Email already registered. Log in instead."]);
+    assert_eq!(login.attributes("#email", "value"), ["ada@example.org"]);
 }
 
 #[test]

@@ -224,3 +224,17 @@ fn a_mistake_of_ours_is_a_500_and_not_an_invitation_to_try_again() {
         assert_eq!(Browser::new(&app).post(path, &login).status, 500, "{broken}");
     }
 }
+
+#[test]
+fn a_logout_waits_for_no_other_change_of_its_user() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let mut ada = Browser::new(&app);
+    register(&mut ada, "Ada", "ada@example.org");
+    let mut sql = site.sql();
+    let mut change = sql.transaction().unwrap();
+    change.batch_execute("SELECT FROM users FOR UPDATE").unwrap();
+    assert_eq!(ada.post("/logout", &[]).location(), "/");
+    change.rollback().unwrap();
+    assert!(!is_in(&mut ada));
+}
