@@ -142,7 +142,8 @@ impl Connection {
             };
             match parsed {
                 Some(Ok(head)) if self.incoming.len() < head.body.end => {
-                    self.enter(Phase::Body(head.body.end), limits.body_timeout);
+                    self.phase = Phase::Body(head.body.end);
+                    self.deadline = Instant::now() + limits.body_timeout;
                     if head.expects_continue {
                         (&self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
                     }
@@ -162,7 +163,8 @@ impl Connection {
     fn read_some(&mut self, buffer: &mut [u8], has_hung_up: bool) -> io::Result<usize> {
         let read = (&self.stream).read(buffer);
         // The end of the stream makes no event of its own if it was there before this one.
-        self.has_more = has_hung_up || read.as_ref().is_ok_and(|bytes| *bytes == buffer.len());
+        let is_full = |bytes: &usize| has_hung_up || *bytes == buffer.len();
+        self.has_more = read.as_ref().is_ok_and(is_full);
         match read {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),

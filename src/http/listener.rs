@@ -106,8 +106,11 @@ fn admit(workers: &Workers, stream: TcpStream, peer: SocketAddr) -> io::Result<(
 /// wait.
 fn has_room(workers: &Workers, network: Option<IpAddr>) -> bool {
     let (mut all, limits) = (workers.parking.table.lock(), &workers.service.limits);
-    let runs_short = all.len() >= limits.max_connections - limits.max_connections / 8;
-    workers.service.is_closing.store(runs_short, Relaxed);
+    let most = limits.max_connections - limits.max_connections / 8;
+    let runs_short = all.len() >= most;
+    // From a lower mark on, so that it still holds when some were ended.
+    let is_closing = all.len() >= most - limits.max_connections / 64;
+    workers.service.is_closing.store(is_closing, Relaxed);
     if network.is_some_and(|one| all.count(one) >= limits.max_connections_per_address) {
         return false;
     }

@@ -85,6 +85,18 @@ fn when_connections_run_short_the_idlest_goes_first_and_answers_close() {
 }
 
 #[test]
+fn as_long_as_connections_run_short_every_answer_says_close() {
+    let server = start_with(Limits { max_connections: 128, ..limits() }, &[]);
+    let _idle: Vec<Client> = (0..112).map(|_| server.connect()).collect();
+    thread::sleep(SHORT);
+    for n in 1..5 {
+        let mut newcomer = server.connect();
+        newcomer.send(HELLO);
+        assert!(newcomer.answer().closes(), "newcomer {n}");
+    }
+}
+
+#[test]
 fn when_connections_run_short_an_unfinished_request_goes_like_an_idle_connection() {
     let beginnings = ["G", "GET / HTTP/1.1\r\nHost: x\r\n", &post("Content-Length: 50\r\n")];
     for beginning in beginnings {
