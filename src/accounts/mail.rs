@@ -10,6 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use lettre::Message;
 use lettre::transport::smtp::Error as SmtpError;
 
 pub use self::server::{Letter, Server, cause};
@@ -45,6 +46,8 @@ struct Job {
     email: String,
     /// `None` for a link for a new password, if that email has an account.
     news: Option<Letter>,
+    /// The mail, once it is written: each try sends the same.
+    mail: Option<Message>,
     due: Instant,
     tries: usize,
 }
@@ -83,7 +86,8 @@ impl Mail {
             return;
         }
         unsent.fetch_add(1, SeqCst);
-        let job = Job { email: email.to_owned(), news, due: Instant::now(), tries: 0 };
+        let (email, mail) = (email.to_owned(), None);
+        let job = Job { email, news, mail, due: Instant::now(), tries: 0 };
         let _ = jobs.send(Some(job));
     }
 
@@ -133,9 +137,13 @@ fn run_jobs(
 
 /// Does a job. Returns it if it is to be tried again.
 fn run(mut job: Job, server: &Server, database: &Database) -> Option<Job> {
-    let failure = send(&job, server, database).err()?;
-    let is_final = failure.downcast_ref().is_some_and(SmtpError::is_permanent);
-    if let Some(pause) = PAUSES.get(job.tries).filter(|_| !is_final) {
+    let failure = send(&mut job, server, database).err()?;
+    // Another try can succeed if the mail server is away, or says so, or if the database did not answer.
+    let may_pass = match failure.downcast_ref::<SmtpError>() {
+        Some(refused) => !refused.is_permanent(),
+        None => failure.is::<Error>(),
+    };
+    if let Some(pause) = PAUSES.get(job.tries).filter(|_| may_pass) {
         job.due = Instant::now() + Duration::from_secs(*pause);
         job.tries += 1;
         return Some(job);
@@ -146,12 +154,20 @@ fn run(mut job: Job, server: &Server, database: &Database) -> Option<Job> {
     None
 }
 
-fn send(job: &Job, server: &Server, database: &Database) -> Result<(), Cause> {
+fn send(job: &mut Job, server: &Server, database: &Database) -> Result<(), Cause> {
+    if job.mail.is_none() {
+        job.mail = write(job, server, database)?;
+    }
+    job.mail.as_ref().map_or(Ok(()), |mail| server.send(mail))
+}
+
+/// The mail of a job. `None` if somebody has forgotten the password for an email without an account.
+fn write(job: &Job, server: &Server, database: &Database) -> Result<Option<Message>, Cause> {
     if let Some(news) = &job.news {
-        return server.write(&job.email, news);
+        return server.message(&job.email, news).map(Some);
     }
     let found = users::find(database, &job.email)?;
-    let Some(Account { user, disabled: None, .. }) = found else { return Ok(()) };
+    let Some(Account { user, disabled: None, .. }) = found else { return Ok(None) };
     let link = links::reset(database, user.uid, &server.site)?;
-    server.write(&user.email, &Letter::new_password(&link))
+    server.message(&user.email, &Letter::new_password(&link)).map(Some)
 }

@@ -232,6 +232,7 @@ fn a_server_that_cannot_take_a_mail_now_gets_it_later_and_one_that_will_not_is_a
     assert_eq!((about("eva@refused.example"), about("554")), (1, 1), "{lines:?}");
     assert_eq!(about("451"), 0, "{lines:?}");
     assert_eq!(smtp.mails().len(), 1);
+    assert_eq!(site.count("SELECT count(*) FROM links"), 3, "each try sends the same mail");
 }
 
 #[test]

@@ -70,7 +70,12 @@ impl Server {
     }
 
     /// Writes a letter, and waits until the server has taken it.
-    pub fn write(&self, to: &str, Letter { subject, text }: &Letter) -> Result<(), Cause> {
+    pub fn write(&self, to: &str, letter: &Letter) -> Result<(), Cause> {
+        self.send(&self.message(to, letter)?)
+    }
+
+    /// The mail with that letter.
+    pub fn message(&self, to: &str, Letter { subject, text }: &Letter) -> Result<Message, Cause> {
         let Server { from, site_name, site, contact, .. } = self;
         let mail = Message::builder()
             .from(from.clone())
@@ -79,6 +84,11 @@ impl Server {
             .message_id(Some(format!("<{}@{}>", random_number()?, from.email.domain())))
             .header(ContentType::TEXT_PLAIN)
             .body(format!("Hello,\n\n{text}\n\n-- \n{site_name}\n{site}\n{contact}"))?;
+        Ok(mail)
+    }
+
+    /// Sends a mail, and waits until the server has taken it.
+    pub fn send(&self, mail: &Message) -> Result<(), Cause> {
         let mut connection = self.connect()?;
         connection.send(mail.envelope(), &mail.formatted())?;
         connection.abort(); // which says goodbye first
