@@ -23,7 +23,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 const MAX_VALUE_CHARS: usize = 254;
 
 /// At most this many lines wait to be written.
-const MAX_WAITING: usize = 1000;
+const MAX_WAITING: usize = 2500;
 
 /// How many lines are not written yet.
 static WAITING: AtomicUsize = AtomicUsize::new(0);

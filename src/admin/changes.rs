@@ -8,7 +8,7 @@ use url::Url;
 use super::{CommandError, Done, LinkFor, Users};
 use crate::accounts::email;
 use crate::accounts::links::{self, LinkUrl};
-use crate::accounts::mail::{Letter, cause};
+use crate::accounts::mail::{Letter, Server, cause};
 use crate::accounts::passwords::{NOT_CONFIRMED, Password, PasswordHash};
 use crate::accounts::profile::{self, Change};
 use crate::accounts::second_factor;
@@ -52,17 +52,17 @@ impl Users<'_> {
     }
 
     pub(super) fn set_password(&self, email: &str) -> Done {
-        let Account { user, hash: old, .. } = self.find(email)?;
+        let (mail, Account { user, hash: old, .. }) = (self.mail()?, self.find(email)?);
         let new = self.choose_password(user.known())?;
         let ended = profile::change_password(&self.sessions, user.uid, &old, &new)?;
         let ended =
             ended.ok_or_else(|| format!("{} has another password since you began", user.email))?;
-        self.tell(&user, "password");
-        Ok(format!("changed the password of {}, sessions ended: {ended}", user.email))
+        let done = format!("changed the password of {}, sessions ended: {ended}", user.email);
+        Ok(tell(mail, done, &user, "password"))
     }
 
     pub(super) fn change(&self, email: &str, to: Change) -> Done {
-        let user = self.find(email)?.user;
+        let (mail, user) = (self.mail()?, self.find(email)?.user);
         refuse_problem(NewUser {
             first_name: to.first_name.unwrap_or(&user.first_name),
             last_name: to.last_name.unwrap_or(&user.last_name),
@@ -71,10 +71,8 @@ impl Users<'_> {
         if !profile::change(&self.database, user.uid, to)? {
             return Err(format!("{} has an account already", to.email.unwrap_or_default()).into());
         }
-        if to.email.is_some() {
-            self.tell(&user, "email");
-        }
-        Ok(format!("changed {}", user.email))
+        let (done, mail) = (format!("changed {}", user.email), mail.filter(|_| to.email.is_some()));
+        Ok(tell(mail, done, &user, "email"))
     }
 
     pub(super) fn disable(&self, email: &str) -> Done {
@@ -93,12 +91,12 @@ impl Users<'_> {
     }
 
     pub(super) fn turn_second_factor_off(&self, email: &str) -> Done {
-        let user = self.find(email)?.user;
+        let (mail, user) = (self.mail()?, self.find(email)?.user);
         if !second_factor::turn_off(&self.database, user.uid)? {
             return Err(format!("{} has no second factor", user.email).into());
         }
-        self.tell(&user, "second factor");
-        Ok(format!("turned off the second factor of {}", user.email))
+        let done = format!("turned off the second factor of {}", user.email);
+        Ok(tell(mail, done, &user, "second factor"))
     }
 
     pub(super) fn remove(&self, email: &str, is_sure: bool) -> Done {
@@ -122,7 +120,7 @@ impl Users<'_> {
     }
 
     pub(super) fn invite(&self, to: &LinkFor) -> Done {
-        let (email, site) = (to.email.trim(), self.site(to.mail)?);
+        let (email, (site, mail)) = (to.email.trim(), self.site_and_mail(to.mail)?);
         if let Some(problem) = email::problem(email) {
             return Err(format!("email: {problem}").into());
         }
@@ -130,33 +128,24 @@ impl Users<'_> {
             return Err(format!("{email} has an account already").into());
         }
         let link = links::invite(&self.database, email, site)?;
-        self.hand_over(email, to.mail, &link, &Letter::invitation(&link))
+        hand_over(mail, email, &link, &Letter::invitation(&link))
     }
 
     pub(super) fn reset(&self, to: &LinkFor) -> Done {
-        let (site, user) = (self.site(to.mail)?, self.find(&to.email)?.user);
+        let ((site, mail), user) = (self.site_and_mail(to.mail)?, self.find(&to.email)?.user);
         let link = links::reset(&self.database, user.uid, site)?;
-        self.hand_over(&user.email, to.mail, &link, &Letter::new_password(&link))
+        hand_over(mail, &user.email, &link, &Letter::new_password(&link))
     }
 
-    /// The public URL, with which links start. An error if it is not set, or if a link cannot go by mail.
-    fn site(&self, by_mail: bool) -> Result<&Url, CommandError> {
-        if by_mail && self.mail.is_none() {
+    /// The public URL, with which links start, and the mail server if a link goes by mail.
+    fn site_and_mail(&self, by_mail: bool) -> Result<(&Url, Option<Server>), CommandError> {
+        let mail = self.mail()?.filter(|_| by_mail);
+        if by_mail && mail.is_none() {
             return Err("there is no mail: set DOORWARD_SMTP".to_owned().into());
         }
         let missing = "not set, but links start with it: write https://members.example.org";
         let missing = || StartError::Setting("DOORWARD_PUBLIC_URL", missing.to_owned());
-        Ok(self.config.public_url.as_ref().ok_or_else(missing)?)
-    }
-
-    fn hand_over(&self, to: &str, by_mail: bool, link: &LinkUrl, letter: &Letter) -> Done {
-        let Some(server) = self.mail.as_ref().filter(|_| by_mail) else {
-            writeln!(io::stdout(), "{}", link.expose())?;
-            return Ok(format!("a link for {to}; whoever has it can use it, once"));
-        };
-        let sent = server.write(to, letter);
-        sent.map_err(|failure| format!("mail to {to}: {}", cause(&failure)))?;
-        Ok(format!("sent a link to {to}"))
+        Ok((self.config.public_url.as_ref().ok_or_else(missing)?, mail))
     }
 
     /// The hash of a new password, which is asked for twice on a terminal, or is a line of standard input.
@@ -178,13 +167,31 @@ impl Users<'_> {
         Ok(password.hash(self.config.bcrypt_cost)?)
     }
 
-    /// Tells the owner of an account what has changed, if there is a mail server.
-    fn tell(&self, user: &User, changed: &str) {
-        if let Some(server) = &self.mail
-            && let Err(failure) = server.write(&user.email, &Letter::changed(changed))
-        {
-            eprintln!("doorward: could not tell {} by mail: {}", user.email, cause(&failure));
-        }
+    /// The mail server, if the settings name one.
+    fn mail(&self) -> Result<Option<Server>, StartError> {
+        Server::new(self.config)
+    }
+}
+
+/// Prints a link, or sends it.
+fn hand_over(mail: Option<Server>, to: &str, link: &LinkUrl, letter: &Letter) -> Done {
+    let Some(server) = mail else {
+        writeln!(io::stdout(), "{}", link.expose())?;
+        return Ok(format!("a link for {to}; whoever has it can use it, once"));
+    };
+    let sent = server.write(to, letter);
+    sent.map_err(|failure| format!("mail to {to}: {}", cause(&failure)))?;
+    Ok(format!("sent a link to {to}"))
+}
+
+/// Tells the owner of an account what has changed, if there is a mail server. It may be slow, so what was done is
+/// printed before.
+fn tell(mail: Option<Server>, done: String, user: &User, changed: &str) -> String {
+    let Some(server) = mail else { return done };
+    eprintln!("doorward: {done}");
+    match server.write(&user.email, &Letter::changed(changed)) {
+        Ok(()) => format!("told {} by mail", user.email),
+        Err(failure) => format!("could not tell {} by mail: {}", user.email, cause(&failure)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `doorward check`: whether everything is set up correctly. It prints a line for each fact: ✓, or ✗ with
 //! what to do. It finds everything that would end the start, and changes nothing.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ const FACTS: [(&str, Check); 10] = [
 
 /// How long a program that uses our port may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The most bytes of its answer that are read.
+const MAX_ANSWER_BYTES: u64 = 65_536;
 
 /// Prints every fact.
 ///
@@ -121,7 +124,7 @@ fn is_doorward(address: SocketAddr) -> bool {
         let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
-        io::read_to_string(stream)
+        io::read_to_string(stream.take(MAX_ANSWER_BYTES))
     };
     ask().is_ok_and(|it| it.ends_with("\r\n\r\nok\n") || it.starts_with("HTTP/1.1 503 "))
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use thiserror::Error as ThisError;
 
-use crate::accounts::mail::Server;
 use crate::accounts::profile::Change;
 use crate::accounts::users::{self, Account, NewUser};
 use crate::config::Config;
@@ -130,7 +129,6 @@ struct Users<'a> {
     config: &'a Config,
     database: Arc<Database>,
     sessions: Sessions,
-    mail: Option<Server>,
 }
 
 /// Runs a command.
@@ -138,10 +136,9 @@ struct Users<'a> {
 /// # Errors
 /// [`CommandError::Refused`] if it cannot be done, [`StartError::Database`] without a database.
 pub fn run_user(command: &UserCommand, config: &Config) -> Result<(), CommandError> {
-    let mail = Server::new(config)?;
     let database = Arc::new(Database::connect(&config.database_url)?);
     let sessions = Sessions::new(Arc::clone(&database), config);
-    let users = Users { config, database, sessions, mail };
+    let users = Users { config, database, sessions };
     let done = match command {
         UserCommand::Add { email, first_name, last_name } => {
             let [first_name, last_name, email] = [first_name, last_name, email].map(|v| v.trim());
