@@ -235,16 +235,11 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::http::tests::service;
 
     #[test]
     fn a_client_that_never_stops_sending_after_its_last_answer_is_closed_in_time() {
-        let service = Service {
-            refusals: BTreeMap::default(),
-            limits: crate::Config::new("").limits,
-            trusted_proxies: Vec::new(),
-            handle: Box::new(|_| Response::text("")),
-            is_closing: AtomicBool::new(false),
-        };
+        let service = service();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().unwrap();

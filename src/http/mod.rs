@@ -14,3 +14,24 @@ mod parking;
 mod read;
 mod workers;
 mod write;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::AtomicBool;
+
+    use rouille::Response;
+
+    use super::connection::Service;
+
+    /// A service with the default limits, whose every page is empty.
+    pub fn service() -> Service {
+        Service {
+            refusals: BTreeMap::default(),
+            limits: crate::Config::new("").limits,
+            trusted_proxies: Vec::new(),
+            handle: Box::new(|_| Response::text("")),
+            is_closing: AtomicBool::new(false),
+        }
+    }
+}

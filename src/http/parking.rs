@@ -191,24 +191,16 @@ fn heavy_bytes(connection: &Connection) -> usize {
 #[cfg(test)]
 mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
-    use std::sync::atomic::AtomicBool;
 
-    use rouille::Response;
     use rustix::event::Timespec;
 
     use super::*;
-    use crate::http::connection::Service;
+    use crate::http::tests::service;
     use crate::network::network;
 
     /// Parks a connection from an address, and returns its client.
     fn admit(parking: &Parking, ip: &str, is_trusted: bool) -> TcpStream {
-        let service = Service {
-            refusals: std::collections::BTreeMap::default(),
-            limits: crate::Config::new("").limits,
-            trusted_proxies: Vec::new(),
-            handle: Box::new(|_| Response::text("")),
-            is_closing: AtomicBool::new(false),
-        };
+        let service = service();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let stream = listener.accept().unwrap().0;

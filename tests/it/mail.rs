@@ -6,7 +6,7 @@ use doorward::Config;
 
 use super::second_factor::{set_up, with_second_factor};
 use crate::support::browser::Browser;
-use crate::support::command::{PUBLIC_URL, run, user};
+use crate::support::command::{PUBLIC_URL, Run, run, user};
 use crate::support::log::of_any_thread;
 use crate::support::log::record;
 use crate::support::programs::free_port;
@@ -34,6 +34,17 @@ fn site_of_ada() -> (Smtp, Site) {
     let site = Site::with(by(smtp.port));
     register(&mut Browser::new(&handler(&site.app)), "Ada", ADA);
     (smtp, site)
+}
+
+/// `doorward user …` with the site's database and that mail server.
+fn user_with_mail(site: &Site, smtp: &Smtp, arguments: &[&str], input: &str) -> Run {
+    let settings = [
+        ("DATABASE_URL", &*site.url),
+        ("DOORWARD_PUBLIC_URL", PUBLIC_URL),
+        ("DOORWARD_SMTP", &format!("smtp://127.0.0.1:{}", smtp.port)),
+        ("DOORWARD_MAIL_FROM", "doorward@members.example.org"),
+    ];
+    run(&settings, &[&["user"], arguments].concat(), input)
 }
 
 /// Asks for a link from an address of one's own.
@@ -94,15 +105,8 @@ fn asvs_6_3_7_the_owner_is_told_of_a_changed_password_and_a_changed_email() {
     assert!(mail.contains("To: ada@example.org\n"), "{mail}");
     assert!(mail.contains("The password of your account was changed."), "{mail}");
 
-    let smtp_url = format!("smtp://127.0.0.1:{}", smtp.port);
-    let settings = [
-        ("DATABASE_URL", &*site.url),
-        ("DOORWARD_PUBLIC_URL", PUBLIC_URL),
-        ("DOORWARD_SMTP", &smtp_url),
-        ("DOORWARD_MAIL_FROM", "doorward@members.example.org"),
-    ];
     let command = |arguments: &[&str], input: &str| {
-        let done = crate::support::command::run(&settings, &[&["user"], arguments].concat(), input);
+        let done = user_with_mail(&site, &smtp, arguments, input);
         assert_eq!((done.status, &*done.out), (0, ""), "{done:?}");
     };
     command(&["password", ADA], PASSWORD);
@@ -140,14 +144,7 @@ fn asvs_6_3_7_the_owner_is_told_of_a_second_factor_that_is_turned_on_or_off_by_w
     smtp.wait_for(2);
     set_up(&mut ada);
     smtp.wait_for(3);
-    let smtp_url = format!("smtp://127.0.0.1:{}", smtp.port);
-    let settings = [
-        ("DATABASE_URL", &*site.url),
-        ("DOORWARD_PUBLIC_URL", PUBLIC_URL),
-        ("DOORWARD_SMTP", &smtp_url),
-        ("DOORWARD_MAIL_FROM", "doorward@members.example.org"),
-    ];
-    run(&settings, &["user", "second-factor", ADA, "off"], "");
+    user_with_mail(&site, &smtp, &["second-factor", ADA, "off"], "");
     for mail in smtp.wait_for(4) {
         assert!(mail.contains("To: ada@example.org\n"), "{mail}");
         assert!(mail.contains("The second factor of your account was changed."), "{mail}");

@@ -24,11 +24,16 @@ pub fn begin(member: &mut Browser) -> (Page, App) {
     (page, app)
 }
 
+/// Confirms the set-up on its page, with the code that the app shows.
+pub fn confirm(member: &mut Browser, page: &Page, app: &App) -> Page {
+    let form = page.form("/second-factor/confirm");
+    member.submit(form, &[("Code from the app", &app.code())])
+}
+
 /// Sets a second factor up.
 pub fn set_up(member: &mut Browser) -> Factor {
     let (page, app) = begin(member);
-    let form = page.form("/second-factor/confirm");
-    let done = member.submit(form, &[("Code from the app", &app.code())]);
+    let done = confirm(member, &page, &app);
     let page = member.follow(done);
     let recovery_codes: Vec<_> = page.texts("pre")[0].lines().map(str::to_owned).collect();
     Factor { app, recovery_codes }
