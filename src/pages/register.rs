@@ -56,10 +56,6 @@ pub fn submit(visit: &mut Visit) -> Result<Response, Error> {
         last_name: form.field("last_name")?.trim(),
         email: form.field("email")?.trim(),
     };
-    if invitation.is_some() && links::find(visit, "/register")?.is_none() {
-        let password = Password::typed(form.field("password")?);
-        return log_in_instead(visit, typed.email, &password, invitation, next.as_ref());
-    }
     let answer = register(visit, &form, typed, invitation, next.as_ref());
     form::or_throttled(answer, |problem| {
         Ok(page(visit, typed, invitation.is_some(), next.as_ref(), &[problem]))
@@ -74,6 +70,10 @@ fn register(
     invitation: Option<LinkHash>,
     next: Option<&ReturnPath>,
 ) -> Result<Response, Error> {
+    if invitation.is_some() && links::find(visit, "/register")?.is_none() {
+        let password = Password::typed(form.field("password")?);
+        return log_in_instead(visit, typed.email, &password, invitation, next);
+    }
     let mut problems = typed.problems();
     let (password, more) = new_password::judge(visit, form, typed.known())?;
     problems.extend(more);

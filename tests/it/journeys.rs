@@ -208,6 +208,25 @@ fn an_invitation_to_an_email_that_has_got_an_account_meanwhile_leads_to_the_logi
 }
 
 #[test]
+fn too_many_guesses_by_a_used_invitation_get_the_form_again() {
+    let site = Site::new();
+    let app = handler(&site.app);
+    let invitation = link(&site.url, "invite", "ada@example.org");
+    let [mut ada, mut eve] = [(); 2].map(|()| Browser::new(&app));
+    ada.get(&invitation);
+    eve.get(&invitation);
+    assert_eq!(ada.post("/register", &ADA).location(), "/secret");
+    let [first, last, email, ..] = ADA;
+    let guess = [first, last, email, NEW_PASSWORD[1], NEW_PASSWORD[2]];
+    for _ in 0..10 {
+        assert_eq!(eve.post("/register", &guess).location(), "/login");
+    }
+    let refused = eve.post("/register", &guess);
+    assert_eq!((refused.status, refused.texts("h1")), (429, vec!["Register".to_owned()]));
+    assert_eq!(refused.attributes("#email", "value"), ["ada@example.org"]);
+}
+
+#[test]
 fn the_cursor_is_in_the_first_wrong_field_and_the_error_beside_its_form() {
     let site = Site::new();
     let app = handler(&site.app);
